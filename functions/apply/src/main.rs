@@ -1,0 +1,3 @@
+//! The `apply` function as a Lambda binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `callback` function as a Lambda binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `connections` function as a Lambda binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `notify` function as a Lambda binary.
+
+fn main() {}

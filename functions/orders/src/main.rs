@@ -1,0 +1,3 @@
+//! The `orders` function as a Lambda binary.
+
+fn main() {}

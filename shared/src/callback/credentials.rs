@@ -1,0 +1,152 @@
+//! What an account holds to check one provider's callbacks.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::rejection::Rejection;
+
+/// Most key sets that one account may hold for one provider.
+pub const KEY_SETS_MAX: usize = 8;
+
+/// All key sets of one account for one provider. Rotation adds a set, waits, and retires the old one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The key sets; only active ones are tried.
+    pub key_sets: Vec<KeySet>,
+}
+
+impl Credentials {
+    /// The sets that may prove a callback, in order, at most [`KEY_SETS_MAX`].
+    pub fn active(&self) -> impl Iterator<Item = &KeySet> {
+        self.key_sets.iter().filter(|set| set.status == KeyStatus::Active).take(KEY_SETS_MAX)
+    }
+}
+
+/// Whether a key set may prove callbacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStatus {
+    /// It may.
+    Active,
+    /// It may not any more.
+    Retired,
+}
+
+/// One set of keys and ids, named as the provider names them. It prints without values.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySet {
+    /// Its id within the account and provider.
+    pub id: String,
+    /// Whether it may prove callbacks.
+    pub status: KeyStatus,
+    fields: Map<String, Value>,
+}
+
+impl KeySet {
+    /// An active set with these fields.
+    pub fn new(id: impl Into<String>, fields: Map<String, Value>) -> Self {
+        Self { id: id.into(), status: KeyStatus::Active, fields }
+    }
+
+    /// The names of its fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.keys().map(String::as_str)
+    }
+
+    /// Whether a field is there at all, even if empty or null.
+    pub fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    /// A text that must be there and not be blank.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is absent, blank or not a text.
+    pub fn text(&self, name: &str) -> Result<&str, Rejection> {
+        self.text_if_any(name)?.ok_or_else(|| Rejection::unconfigured(name))
+    }
+
+    /// A text that may be absent (or null) but not blank.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is there and blank or not a text: a half-configured check must not pass.
+    pub fn text_if_any(&self, name: &str) -> Result<Option<&str>, Rejection> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text)),
+            Some(_) => Err(Rejection::unconfigured(name)),
+        }
+    }
+
+    /// One text or a list of texts, at least one, none blank.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when absent, empty, or any member is blank or not a text.
+    pub fn texts(&self, name: &str) -> Result<Vec<&str>, Rejection> {
+        let unconfigured = || Rejection::unconfigured(name);
+        let members = match self.fields.get(name) {
+            Some(Value::Array(members)) => members.as_slice(),
+            Some(single @ Value::String(_)) => std::slice::from_ref(single),
+            _ => return Err(unconfigured()),
+        };
+        let texts: Vec<&str> = members
+            .iter()
+            .map(|member| member.as_str().filter(|text| !text.trim().is_empty()))
+            .collect::<Option<_>>()
+            .ok_or_else(unconfigured)?;
+        if texts.is_empty() { Err(unconfigured()) } else { Ok(texts) }
+    }
+
+    /// Keys by key id; empty when the field is absent.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is not a map of non-blank texts.
+    pub fn keys_by_id(&self, name: &str) -> Result<Vec<(&str, &str)>, Rejection> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Object(map)) => map
+                .iter()
+                .map(|(id, key)| match key.as_str() {
+                    Some(key) if !key.trim().is_empty() => Ok((id.as_str(), key)),
+                    _ => Err(Rejection::unconfigured(name)),
+                })
+                .collect(),
+            Some(_) => Err(Rejection::unconfigured(name)),
+        }
+    }
+
+    /// A switch; absent means off.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is neither true nor false.
+    pub fn flag(&self, name: &str) -> Result<bool, Rejection> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(on)) => Ok(*on),
+            Some(_) => Err(Rejection::unconfigured(name)),
+        }
+    }
+
+    /// A whole number that may be absent (or null).
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is there and not a whole number.
+    pub fn integer_if_any(&self, name: &str) -> Result<Option<i64>, Rejection> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_i64().map(Some).ok_or_else(|| Rejection::unconfigured(name)),
+        }
+    }
+}
+
+impl fmt::Debug for KeySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySet")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("names", &self.fields.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! A provider's request as it arrived, and what it takes to prove it genuine.
+//!
+//! `RawCallback → Verified`: the only road leads through a provider's `verify`, which needs a
+//! [`Proof`], which only the checks in [`signature`] give out.
+
+pub mod answer;
+pub mod credentials;
+pub mod form;
+pub mod json;
+pub mod raw;
+pub mod rejection;
+pub mod signature;
+pub mod verified;
+
+pub use answer::{Answer, Answers};
+pub use credentials::{Credentials, KeySet, KeyStatus};
+pub use raw::RawCallback;
+pub use rejection::{CertificateProblem, Rejection};
+pub use signature::Proof;
+pub use verified::Verified;
+
+/// Seconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct UnixSeconds(pub i64);
+
+/// Most bytes that a callback's body may have.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Most headers that a callback may have.
+pub const HEADER_COUNT_MAX: usize = 128;
+/// Most bytes that one header's value may have.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;

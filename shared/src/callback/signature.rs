@@ -1,0 +1,188 @@
+//! The checks that give out a [`Proof`]. All fail closed and compare in constant time.
+
+use aws_lc_rs::{digest, hmac, signature as verification};
+use rsa::pkcs8::DecodePublicKey;
+use rsa::traits::PublicKeyParts;
+use subtle::ConstantTimeEq;
+
+use super::rejection::Rejection;
+use super::{KeySet, UnixSeconds};
+
+/// Evidence that a signature was checked and matched. Only this module makes one.
+#[derive(Debug)]
+pub struct Proof(());
+
+/// Hash of an HMAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HmacHash {
+    /// HMAC-SHA-1, for old protocols.
+    Sha1,
+    /// HMAC-SHA-256.
+    Sha256,
+    /// HMAC-SHA-512.
+    Sha512,
+}
+
+/// Accepts when one of the decoded `candidates` is the HMAC of the concatenated `parts`.
+///
+/// # Errors
+/// [`Rejection::Unconfigured`] for an empty key, [`Rejection::MissingSignature`] without candidates,
+/// [`Rejection::SignatureMismatch`] when none has the right length and bytes.
+pub fn require_hmac(
+    hash: HmacHash,
+    key: &[u8],
+    parts: &[&[u8]],
+    candidates: &[Vec<u8>],
+) -> Result<Proof, Rejection> {
+    if key.is_empty() {
+        return Err(Rejection::unconfigured("secret"));
+    }
+    if candidates.is_empty() {
+        return Err(Rejection::MissingSignature);
+    }
+    let expected = hmac_tag(hash, key, parts);
+    let matches = candidates
+        .iter()
+        .fold(subtle::Choice::from(0), |found, candidate| found | expected.as_slice().ct_eq(candidate));
+    if bool::from(matches) { Ok(Proof(())) } else { Err(Rejection::SignatureMismatch) }
+}
+
+/// The HMAC of the concatenated `parts`.
+pub fn hmac_tag(hash: HmacHash, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let algorithm = match hash {
+        HmacHash::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        HmacHash::Sha256 => hmac::HMAC_SHA256,
+        HmacHash::Sha512 => hmac::HMAC_SHA512,
+    };
+    let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, key));
+    for part in parts {
+        context.update(part);
+    }
+    context.sign().as_ref().to_vec()
+}
+
+/// Hash of an RSA PKCS#1 v1.5 signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RsaHash {
+    /// SHA-1, for old protocols that an account allows by configuration.
+    Sha1,
+    /// SHA-256.
+    Sha256,
+}
+
+/// An RSA public key of 1024 to 8192 bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RsaKey {
+    pkcs1_der: Vec<u8>,
+}
+
+impl RsaKey {
+    /// Reads a key in PEM (`BEGIN PUBLIC KEY`), or bare base64 of the same DER.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] naming `field` when it is not such a key.
+    pub fn from_public_key_text(text: &str, field: &str) -> Result<Self, Rejection> {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let unconfigured = || Rejection::unconfigured(field);
+        let base64: String = text
+            .lines()
+            .filter(|line| !line.starts_with("-----"))
+            .flat_map(|line| line.chars().filter(|character| !character.is_whitespace()))
+            .collect();
+        let der = STANDARD.decode(base64).map_err(|_| unconfigured())?;
+        Self::from_spki_der(&der).ok_or_else(unconfigured)
+    }
+
+    /// Reads a key in SubjectPublicKeyInfo DER; `None` when it is not an RSA key.
+    pub fn from_spki_der(der: &[u8]) -> Option<Self> {
+        use rsa::pkcs1::EncodeRsaPublicKey;
+        let key = rsa::RsaPublicKey::from_public_key_der(der).ok()?;
+        if !(1024..=8192).contains(&key.n().bits()) {
+            return None;
+        }
+        Some(Self { pkcs1_der: key.to_pkcs1_der().ok()?.into_vec() })
+    }
+
+    /// Accepts when `signature` is this key's PKCS#1 v1.5 signature over `message`.
+    ///
+    /// # Errors
+    /// [`Rejection::SignatureMismatch`].
+    pub fn require_signature(
+        &self,
+        hash: RsaHash,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<Proof, Rejection> {
+        let algorithm = match hash {
+            RsaHash::Sha1 => &verification::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+            RsaHash::Sha256 => &verification::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
+        };
+        verification::UnparsedPublicKey::new(algorithm, &self.pkcs1_der)
+            .verify(message, signature)
+            .map(|()| Proof(()))
+            .map_err(|_| Rejection::SignatureMismatch)
+    }
+}
+
+/// Accepts when one of `candidates` is the Ed25519 signature of `message` by the 32-byte `public_key`.
+///
+/// # Errors
+/// [`Rejection::MissingSignature`] without candidates, [`Rejection::SignatureMismatch`] when none matches.
+pub fn require_ed25519(
+    public_key: &[u8],
+    message: &[u8],
+    candidates: &[Vec<u8>],
+) -> Result<Proof, Rejection> {
+    if candidates.is_empty() {
+        return Err(Rejection::MissingSignature);
+    }
+    let key = verification::UnparsedPublicKey::new(&verification::ED25519, public_key);
+    if candidates.iter().any(|candidate| key.verify(message, candidate).is_ok()) {
+        Ok(Proof(()))
+    } else {
+        Err(Rejection::SignatureMismatch)
+    }
+}
+
+/// Accepts a callback signed at most `tolerance_seconds` before or after `now`, the bound included.
+///
+/// # Errors
+/// [`Rejection::Stale`] with `now - sent_at` in seconds, negative when it comes from the future.
+///
+/// # Source
+/// Standard Webhooks, "Verifying signatures".
+pub fn require_fresh(
+    sent_at: UnixSeconds,
+    now: UnixSeconds,
+    tolerance_seconds: i64,
+) -> Result<(), Rejection> {
+    let age_seconds = now.0.saturating_sub(sent_at.0);
+    if age_seconds.saturating_abs() <= tolerance_seconds {
+        Ok(())
+    } else {
+        Err(Rejection::Stale { age_seconds })
+    }
+}
+
+/// Accepts when a non-secret id inside the message equals the one that the account expects, if it expects one.
+///
+/// # Errors
+/// [`Rejection::IdentityMismatch`] when it differs or is absent; [`Rejection::Unconfigured`] for a blank expectation.
+pub fn require_identity(
+    keys: &KeySet,
+    expected_field: &str,
+    name: &str,
+    actual: Option<&str>,
+) -> Result<(), Rejection> {
+    match keys.text_if_any(expected_field)? {
+        Some(expected) if Some(expected) != actual => {
+            Err(Rejection::IdentityMismatch { field: name.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// SHA-256 of `bytes`.
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
+}

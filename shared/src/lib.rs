@@ -1,0 +1,20 @@
+//! What every Paybell function shares.
+//!
+//! - [`callback`]: a provider's request as it arrived, and what it takes to prove it genuine.
+//! - [`providers`]: one value per payment provider: its facts, `verify` and `normalise`.
+//! - [`domain`]: money, events, and the order as a fold over a set of events.
+//! - [`ports`]: what the functions need from the outside world.
+//! - `aws` (feature `aws`): the ports on DynamoDB, SQS and API Gateway.
+//! - `sandbox` (feature `sandbox`): keys and signing for the simulator and the tests.
+//!
+//! `callback`, `providers` and `domain` are pure: time, randomness, secrets and the network are arguments.
+
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod callback;
+pub mod config;
+pub mod domain;
+pub mod ports;
+pub mod providers;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;

@@ -1,0 +1,163 @@
+//! What the functions need from the outside world. Adapters are in `aws`; tests bring their own.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::callback::{Credentials, UnixSeconds, Verified};
+use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
+
+/// Why the outside world did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PortError {
+    /// It may work later: throttled, timed out, unreachable.
+    #[error("temporarily unavailable: {0}")]
+    Transient(String),
+    /// It will not work by trying again: no permission, no such table, an unreadable item.
+    #[error("failed for good: {0}")]
+    Permanent(String),
+}
+
+/// Accounts' credentials for providers, and merchants' API keys.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// The account's key sets for a provider; `None` when the account does not exist or does not use it.
+    async fn credentials(&self, account: &str, provider: &str) -> Result<Option<Credentials>, PortError>;
+    /// Replaces the account's key sets for a provider; creates the account.
+    async fn put_credentials(
+        &self,
+        account: &str,
+        provider: &str,
+        credentials: &Credentials,
+    ) -> Result<(), PortError>;
+    /// The account that an API key belongs to, by the key's hash.
+    async fn account_of_api_key(&self, api_key_sha256_hex: &str) -> Result<Option<String>, PortError>;
+    /// Stores the hash of an account's API key.
+    async fn put_api_key(&self, account: &str, api_key_sha256_hex: &str) -> Result<(), PortError>;
+}
+
+/// The queue of verified callbacks.
+#[async_trait]
+pub trait CallbackQueue: Send + Sync {
+    /// Returns once the queue has stored it durably.
+    async fn send(&self, verified: &Verified) -> Result<(), PortError>;
+}
+
+/// Where orders and the ties between references and orders are kept.
+#[async_trait]
+pub trait OrderStore: Send + Sync {
+    /// A strongly consistent read.
+    async fn load(&self, subject: &Subject) -> Result<Option<Order>, PortError>;
+    /// Writes the order if the stored version is still `order.version` (0: not stored), with the version after it.
+    async fn save(&self, order: &Order) -> Result<Saved, PortError>;
+    /// Ties a reference to a subject and returns everything known of the reference after that.
+    async fn tie(&self, reference: &Reference, subject: &Subject) -> Result<ReferenceRecord, PortError>;
+    /// Keeps an event under a reference and returns everything known of the reference after that.
+    async fn park(
+        &self,
+        account: &str,
+        reference: &Reference,
+        event: &PaymentEvent,
+    ) -> Result<ReferenceRecord, PortError>;
+    /// What is known of a reference.
+    async fn reference(&self, account: &str, reference: &Reference) -> Result<ReferenceRecord, PortError>;
+    /// A user's orders, newest first, at most `limit`.
+    async fn orders_of_user(&self, account: &str, user: &str, limit: usize) -> Result<Vec<Order>, PortError>;
+}
+
+/// The outcome of a conditional write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It is stored.
+    Yes,
+    /// Somebody else stored another version first: read again, fold again.
+    LostRace,
+}
+
+/// What is known of a reference. Both sets only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReferenceRecord {
+    /// Subjects that it is tied to; more than one is a contradiction that holds them all.
+    pub subjects: BTreeSet<Subject>,
+    /// Events that name it and no order.
+    pub parked: Vec<PaymentEvent>,
+}
+
+/// A notification with its place in the user's inbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboxEntry {
+    /// Place in the inbox: entries sort by it in the order of writing.
+    pub cursor: String,
+    /// What the user is told.
+    pub notification: Notification,
+}
+
+/// Users' inboxes.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// Writes the notification unless it is there already, and returns the entry as stored; `now_ms` is the time of writing.
+    async fn put(&self, notification: &Notification, now_ms: i64) -> Result<InboxEntry, PortError>;
+    /// Entries after `cursor` (all when empty), oldest first, at most `limit`.
+    async fn after(
+        &self,
+        account: &str,
+        user: &str,
+        cursor: &str,
+        limit: usize,
+    ) -> Result<Vec<InboxEntry>, PortError>;
+}
+
+/// One open WebSocket of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The gateway's id.
+    pub id: String,
+    /// The account.
+    pub account: String,
+    /// The user.
+    pub user: String,
+}
+
+/// Open WebSockets and the tickets to open one.
+#[async_trait]
+pub trait ConnectionStore: Send + Sync {
+    /// Stores a ticket by its hash until `expires_at`.
+    async fn put_ticket(
+        &self,
+        ticket_sha256_hex: &str,
+        account: &str,
+        user: &str,
+        expires_at: UnixSeconds,
+    ) -> Result<(), PortError>;
+    /// Takes a ticket away and returns its account and user; `None` when unknown, used or expired at `now`.
+    async fn take_ticket(
+        &self,
+        ticket_sha256_hex: &str,
+        now: UnixSeconds,
+    ) -> Result<Option<(String, String)>, PortError>;
+    /// Remembers a connection.
+    async fn put(&self, connection: &Connection, now: UnixSeconds) -> Result<(), PortError>;
+    /// The connection of this id.
+    async fn find(&self, connection_id: &str) -> Result<Option<Connection>, PortError>;
+    /// All connections of a user, strongly consistent.
+    async fn of_user(&self, account: &str, user: &str) -> Result<Vec<Connection>, PortError>;
+    /// Forgets a connection; one that is not there is fine.
+    async fn delete(&self, connection: &Connection) -> Result<(), PortError>;
+}
+
+/// The outcome of a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The gateway took it.
+    Yes,
+    /// The connection is gone for good (HTTP 410).
+    Gone,
+}
+
+/// Sends texts to open WebSockets.
+#[async_trait]
+pub trait Pusher: Send + Sync {
+    /// Sends `text` to a connection.
+    async fn push(&self, connection_id: &str, text: &str) -> Result<Pushed, PortError>;
+}

@@ -1,0 +1,143 @@
+//! The payment providers: each is a value in one file, beside one fixture folder.
+
+pub mod described;
+pub mod registry;
+
+use thiserror::Error;
+
+use crate::callback::{Answers, Credentials, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
+use crate::domain::PaymentEvent;
+
+pub use registry::Registry;
+
+/// A payment provider: facts on top, then how to prove its callbacks and how to read them.
+pub struct Provider {
+    /// Its name in addresses, commands and files.
+    pub name: &'static str,
+    /// Its name for people.
+    pub title: &'static str,
+    /// Addresses of the documents that the rules come from.
+    pub documents: &'static [&'static str],
+    /// How it wants to be answered.
+    pub answers: Answers,
+    /// When it repeats a callback that was not acknowledged, in words.
+    pub retry_schedule: &'static str,
+    /// What its signature covers: an event whose money facts are unsigned must be fetched before it moves money.
+    pub covers: Covers,
+    /// What an account's key set holds for it.
+    pub credential_fields: &'static [CredentialField],
+    /// Proves a callback with one key set; `now` is the time of receipt.
+    pub verify: Verify,
+    /// Reads the events out of a proved callback; one that we do not act on gives an empty list.
+    pub normalise: Normalise,
+    /// How the sandbox makes keys and signs for it.
+    #[cfg(feature = "sandbox")]
+    pub sandbox: crate::sandbox::Sandbox,
+}
+
+/// Proves a callback with one key set.
+pub enum Verify {
+    /// Code of its own.
+    Coded(fn(&RawCallback, &KeySet, UnixSeconds) -> Result<Verified, Rejection>),
+    /// The declarative scheme.
+    Described(&'static described::Description),
+}
+
+/// Reads the events out of a proved callback.
+pub enum Normalise {
+    /// Code of its own.
+    Coded(fn(&Verified) -> Result<Vec<PaymentEvent>, MappingError>),
+    /// The declarative scheme.
+    Described(&'static described::Description),
+}
+
+/// What a provider's signature covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Covers {
+    /// The whole body (or all parameters).
+    Body,
+    /// Some fields, the money facts among them.
+    Fields,
+    /// Not the money facts: a callback is only a hint.
+    Nothing,
+}
+
+/// One field of a key set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialField {
+    /// The field's name.
+    pub name: &'static str,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it is and where the provider shows it.
+    pub about: &'static str,
+}
+
+/// Why a proved callback cannot be read; it goes to the dead-letter queue and waits for a better mapping.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MappingError {
+    /// A field that the event needs is absent or unreadable.
+    #[error("field `{field}` is absent or unreadable")]
+    Field {
+        /// Where it should be.
+        field: String,
+    },
+    /// The content cannot be parsed at all.
+    #[error("the content cannot be parsed")]
+    Content,
+}
+
+impl MappingError {
+    /// Shorthand for [`MappingError::Field`].
+    pub fn field(field: impl Into<String>) -> Self {
+        Self::Field { field: field.into() }
+    }
+}
+
+impl Provider {
+    /// Proves a callback genuine with one of the account's active key sets.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when no key set is active; else the most telling rejection of the sets tried.
+    pub fn verify(
+        &self,
+        raw: &RawCallback,
+        credentials: &Credentials,
+        now: UnixSeconds,
+    ) -> Result<Verified, Rejection> {
+        let mut told = None;
+        for keys in credentials.active() {
+            match self.verify_with(raw, keys, now) {
+                Ok(verified) => return Ok(verified.with_key_set(&keys.id)),
+                Err(rejection) => told = Some(more_telling(told, rejection)),
+            }
+        }
+        Err(told.unwrap_or_else(|| Rejection::unconfigured("key_sets")))
+    }
+
+    /// Reads the events out of a proved callback.
+    ///
+    /// # Errors
+    /// [`MappingError`] when the content is not what the provider documents.
+    pub fn normalise(&self, verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
+        match &self.normalise {
+            Normalise::Coded(normalise) => normalise(verified),
+            Normalise::Described(description) => description.normalise(verified),
+        }
+    }
+
+    fn verify_with(&self, raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
+        match &self.verify {
+            Verify::Coded(verify) => verify(raw, keys, now),
+            Verify::Described(description) => description.verify(raw, keys, now),
+        }
+    }
+}
+
+/// With several key sets most of them fail to match; what stopped a set that did match says more.
+fn more_telling(told: Option<Rejection>, next: Rejection) -> Rejection {
+    match told {
+        None | Some(Rejection::SignatureMismatch | Rejection::UnknownKey) => next,
+        Some(told) => told,
+    }
+}

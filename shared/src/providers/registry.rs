@@ -1,0 +1,31 @@
+//! All providers by name: the built-in ones and those that a deployment's configuration adds.
+
+use super::Provider;
+
+/// All providers by name.
+#[derive(Default)]
+pub struct Registry {
+    configured: Vec<&'static Provider>,
+}
+
+/// The built-in providers, in the order in which they are listed.
+pub fn built_in() -> impl Iterator<Item = &'static Provider> {
+    std::iter::empty()
+}
+
+impl Registry {
+    /// The built-in providers and `configured` ones beside them.
+    pub fn new(configured: Vec<&'static Provider>) -> Self {
+        Self { configured }
+    }
+
+    /// The provider of this name.
+    pub fn find(&self, name: &str) -> Option<&'static Provider> {
+        self.iter().find(|provider| provider.name == name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &'static Provider> {
+        built_in().chain(self.configured.iter().copied())
+    }
+}

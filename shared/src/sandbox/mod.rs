@@ -1,0 +1,147 @@
+//! Keys and signing for the simulator and the tests: what a provider would hold and do.
+
+use std::collections::BTreeMap;
+
+use include_dir::{Dir, include_dir};
+use jiff::{Timestamp, fmt::strtime, tz};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::callback::UnixSeconds;
+use crate::domain::Money;
+use crate::providers::described::Description;
+
+static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures");
+
+/// How the sandbox makes keys and signs for a provider.
+pub enum Sandbox {
+    /// Code of its own.
+    Coded {
+        /// Makes fresh keys.
+        generate: fn() -> SandboxKeys,
+        /// Signs a rendered payload as the provider would.
+        sign: fn(&SandboxKeys, &Payload) -> SignedRequest,
+    },
+    /// The inverse of the declarative scheme.
+    Described(&'static Description),
+}
+
+/// Both sides of a provider's keys.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SandboxKeys {
+    /// What the account's key set holds.
+    pub key_set: Map<String, Value>,
+    /// What only the provider holds.
+    pub private: Map<String, Value>,
+}
+
+/// What the provider is about to tell.
+pub struct Payload {
+    /// The rendered template of the scenario.
+    pub content: String,
+    /// The provider's event id.
+    pub event_id: String,
+    /// The time that is signed.
+    pub sent_at: UnixSeconds,
+}
+
+/// A request as the provider would send it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedRequest {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Query to append to the address, without `?`; usually empty.
+    pub query: String,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+/// What a simulated callback is about.
+#[derive(Clone, Debug)]
+pub struct SimulatedFacts {
+    /// The provider's event id.
+    pub event_id: String,
+    /// The merchant's order number.
+    pub order_id: String,
+    /// The provider's id of the payment.
+    pub transaction_id: String,
+    /// The refund's id.
+    pub refund_id: String,
+    /// The amount paid.
+    pub amount: Money,
+    /// The amount refunded.
+    pub refund: Money,
+    /// The time of the event.
+    pub now: UnixSeconds,
+}
+
+/// Why a payload cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PayloadError {
+    /// The provider has no template for the scenario.
+    #[error(
+        "`{provider}` has no payload for `{scenario}`: add shared/fixtures/{provider}/payloads/{scenario}.json"
+    )]
+    NoTemplate {
+        /// The provider.
+        provider: String,
+        /// The scenario.
+        scenario: String,
+    },
+    /// A template names a fact that does not exist.
+    #[error("the payload names `{{{{{0}}}}}`, which is not a fact")]
+    UnknownFact(String),
+}
+
+/// The text of `payloads/{scenario}.json` in a provider's fixture folder.
+pub fn payload_template(provider: &str, scenario: &str) -> Option<&'static str> {
+    FIXTURES.get_file(format!("{provider}/payloads/{scenario}.json"))?.contents_utf8()
+}
+
+/// Puts the facts into a template: `{{order_id}}`, `{{amount_minor}}`, `{{key.NAME}}` (a text of the key set) and the like.
+///
+/// # Errors
+/// [`PayloadError::UnknownFact`].
+pub fn render(template: &str, facts: &SimulatedFacts, keys: &SandboxKeys) -> Result<String, PayloadError> {
+    let named = named_facts(facts);
+    let mut rendered = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) =
+            after.split_once("}}").ok_or_else(|| PayloadError::UnknownFact(after.to_owned()))?;
+        let value = match name.strip_prefix("key.") {
+            Some(key) => keys.key_set.get(key).and_then(Value::as_str).map(str::to_owned),
+            None => named.get(name).cloned(),
+        };
+        rendered.push_str(before);
+        rendered.push_str(&value.ok_or_else(|| PayloadError::UnknownFact(name.to_owned()))?);
+        rest = after;
+    }
+    rendered.push_str(rest);
+    Ok(rendered)
+}
+
+fn named_facts(facts: &SimulatedFacts) -> BTreeMap<&'static str, String> {
+    let at = Timestamp::from_second(facts.now.0).unwrap_or(Timestamp::UNIX_EPOCH);
+    let china = at.to_zoned(tz::TimeZone::fixed(tz::offset(8)));
+    let china_time = |format: &str| strtime::format(format, &china).unwrap_or_default();
+    BTreeMap::from([
+        ("event_id", facts.event_id.clone()),
+        ("order_id", facts.order_id.clone()),
+        ("transaction_id", facts.transaction_id.clone()),
+        ("refund_id", facts.refund_id.clone()),
+        ("amount_minor", facts.amount.amount_minor().to_string()),
+        ("amount_major", facts.amount.to_major_text()),
+        ("refund_minor", facts.refund.amount_minor().to_string()),
+        ("refund_major", facts.refund.to_major_text()),
+        ("currency", facts.amount.currency().code().to_owned()),
+        ("currency_lower", facts.amount.currency().code().to_ascii_lowercase()),
+        ("now_seconds", facts.now.0.to_string()),
+        ("now_rfc3339", at.to_string()),
+        ("now_china", china_time("%Y-%m-%d %H:%M:%S")),
+        ("now_china_compact", china_time("%Y%m%d%H%M%S")),
+    ])
+}

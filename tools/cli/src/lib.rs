@@ -1,0 +1,22 @@
+//! The `paybell` command line, as a library so that the end-to-end tests and the bench use the same clients.
+
+pub mod demo;
+pub mod listen;
+pub mod simulate;
+pub mod up;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Where the running Paybell is; every command takes the same.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// Data folder
+    #[arg(long, default_value = "paybell-data", global = true)]
+    pub data: PathBuf,
+    /// Port on 127.0.0.1
+    #[arg(long, default_value_t = 8787, global = true)]
+    pub port: u16,
+}
