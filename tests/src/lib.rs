@@ -1,1 +1,13 @@
-//! End-to-end and conformance tests of Paybell.
+//! The harness of the end-to-end tests and the bench: it runs the real `paybell` binary and talks to it from outside.
+//!
+//! Everything here panics with a telling message instead of returning an error: a test has nobody to return it to.
+
+pub mod api;
+pub mod binary;
+pub mod listener;
+pub mod server;
+pub mod wait;
+
+pub use api::Api;
+pub use listener::Listener;
+pub use server::Server;

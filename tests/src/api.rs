@@ -1,0 +1,166 @@
+//! A merchant's and a provider's client.
+
+use std::fmt;
+
+use paybell_shared::sandbox::SignedRequest;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+/// A client of one account.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+    address: String,
+    api_key: String,
+}
+
+/// An answer, read to its end.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// `Content-Type`, empty when absent.
+    pub content_type: String,
+    /// The body.
+    pub body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{self:?} is not JSON: {error}"))
+    }
+
+    /// The body as JSON of an answer that must have this status.
+    pub fn json_of(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        self.json()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}] {:?}", self.status, self.content_type, self.body)
+    }
+}
+
+impl Api {
+    /// A client for the Paybell at `address` (`http://host:port`).
+    pub fn new(address: impl Into<String>, api_key: impl Into<String>) -> Self {
+        Self { client: Client::new(), address: address.into(), api_key: api_key.into() }
+    }
+
+    /// The same account with another (or a wrong) key.
+    pub fn with_api_key(&self, api_key: impl Into<String>) -> Self {
+        Self { api_key: api_key.into(), ..self.clone() }
+    }
+
+    /// `ws://host:port/ws`.
+    pub fn websocket_address(&self) -> String {
+        format!("{}/ws", self.address.replacen("http", "ws", 1))
+    }
+
+    /// Delivers a provider's request to an account; an error when the connection breaks.
+    ///
+    /// # Errors
+    /// When no complete answer arrives.
+    pub async fn deliver(
+        &self,
+        account: &str,
+        provider: &str,
+        request: &SignedRequest,
+    ) -> reqwest::Result<Answer> {
+        let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+        let method = Method::from_bytes(request.method.as_bytes()).expect("providers use valid methods");
+        let address = format!("{}/callbacks/{account}/{provider}{query}", self.address);
+        let mut call = self.client.request(method, address);
+        for (name, value) in &request.headers {
+            call = call.header(name, value);
+        }
+        answer(call.body(request.body.clone()).send().await?).await
+    }
+
+    /// `POST /orders` with this body.
+    pub async fn register(&self, order: &Value) -> Answer {
+        self.call(Method::POST, "/orders", Some(order)).await
+    }
+
+    /// Registers an order of `amount_minor` for `user`, which must be new.
+    pub async fn register_new(&self, order_id: &str, amount_minor: i64, currency: &str, user: &str) {
+        let order = json!({
+            "order_id": order_id, "amount_minor": amount_minor, "currency": currency, "user": user,
+        });
+        let answer = self.register(&order).await;
+        assert_eq!(answer.status, 201, "registering {order}: {answer:?}");
+    }
+
+    /// `GET /orders/{order_id}`.
+    pub async fn order(&self, order_id: &str) -> Answer {
+        self.get(&format!("/orders/{order_id}")).await
+    }
+
+    /// The order as JSON, `null` when there is none.
+    pub async fn order_if_any(&self, order_id: &str) -> Value {
+        let answer = self.order(order_id).await;
+        if answer.status == 404 { Value::Null } else { answer.json_of(200) }
+    }
+
+    /// All of a user's inbox, page by page.
+    pub async fn inbox(&self, user: &str) -> Vec<Value> {
+        let mut entries = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.get(&format!("/users/{user}/inbox?after={cursor}&limit=100")).await.json_of(200);
+            let page = page["notifications"].as_array().expect("an inbox page lists notifications").clone();
+            let Some(last) = page.last() else { return entries };
+            cursor = last["cursor"].as_str().expect("an inbox entry has a cursor").to_owned();
+            entries.extend(page);
+        }
+    }
+
+    /// Mints a ticket for a user.
+    pub async fn ticket(&self, user: &str) -> String {
+        let answer = self.call(Method::POST, "/tickets", Some(&json!({ "user": user }))).await;
+        let ticket = answer.json()["ticket"].as_str().map(str::to_owned);
+        ticket.unwrap_or_else(|| panic!("no ticket: {answer:?}"))
+    }
+
+    /// `GET` of any path.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Any call with the API key.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        self.try_call(method.clone(), path, body)
+            .await
+            .unwrap_or_else(|error| panic!("{method} {path}: {error:?}"))
+    }
+
+    /// Any call with the API key, without the key when it is empty.
+    ///
+    /// # Errors
+    /// When no complete answer arrives.
+    pub async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Result<Answer> {
+        let mut call = self.client.request(method, format!("{}{path}", self.address));
+        if !self.api_key.is_empty() {
+            call = call.bearer_auth(&self.api_key);
+        }
+        if let Some(body) = body {
+            call = call.json(body);
+        }
+        answer(call.send().await?).await
+    }
+}
+
+async fn answer(response: reqwest::Response) -> reqwest::Result<Answer> {
+    let status = response.status().as_u16();
+    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default().to_owned();
+    Ok(Answer { status, content_type, body: response.text().await? })
+}

@@ -1,0 +1,170 @@
+//! Runs, kills, stops and restarts `paybell up`.
+
+use std::fs::{File, OpenOptions};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use paybell_cli::demo::DemoAccount;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+use crate::api::Api;
+use crate::wait::PATIENCE;
+
+/// A running `paybell up` with a data folder of its own. Dropping it kills the process and removes the folder.
+pub struct Server {
+    child: Child,
+    folder: TempDir,
+    port: u16,
+    options: Options,
+}
+
+/// How to start it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// What it shall log, in the words of `RUST_LOG`; its own default when absent.
+    pub log_filter: Option<String>,
+}
+
+impl Server {
+    /// Starts on a free port with a fresh data folder and waits until it is ready.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// As [`Server::start`], with options.
+    pub async fn start_with(options: Options) -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("paybell-test-")
+            .tempdir()
+            .unwrap_or_else(|error| panic!("cannot create a temporary folder: {error}"));
+        let port = free_port();
+        let child = spawn(folder.path(), port, &options);
+        let mut server = Self { child, folder, port, options };
+        server.wait_until_ready().await;
+        server
+    }
+
+    /// Kills it as a power cut would end the process: no handler runs.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap_or_else(|error| panic!("cannot kill paybell: {error}"));
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let id = self.child.id().expect("stop is called on a running process");
+        let pid = i32::try_from(id).ok().and_then(Pid::from_raw).expect("the system gave this process id");
+        kill_process(pid, Signal::TERM).unwrap_or_else(|error| panic!("cannot signal paybell: {error}"));
+        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.unwrap_or_else(|error| panic!("cannot wait for paybell: {error}")),
+            Err(_) => panic!("paybell did not stop within {PATIENCE:?}\n{}", self.log_tail()),
+        }
+    }
+
+    /// Starts it again with the same data folder and port, and waits until it is ready.
+    pub async fn restart(&mut self) {
+        self.child = spawn(self.folder.path(), self.port, &self.options);
+        self.wait_until_ready().await;
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its process id, while it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        data_folder(self.folder.path())
+    }
+
+    /// The demo account that the first start created.
+    pub fn demo(&self) -> DemoAccount {
+        DemoAccount::read(&self.data())
+            .unwrap_or_else(|error| panic!("no demo account in the data folder: {error}"))
+    }
+
+    /// A client with the demo account's API key.
+    pub fn api(&self) -> Api {
+        Api::new(self.address(), self.demo().api_key)
+    }
+
+    /// Everything that it printed and logged, over all its starts.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(log_file(self.folder.path())).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let client = reqwest::Client::new();
+        let health = format!("{}/health", self.address());
+        let begun = Instant::now();
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("paybell ended before it was ready, {status}\n{}", self.log_tail());
+            }
+            if client.get(&health).send().await.is_ok_and(|response| response.status() == 200) {
+                return;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "paybell was not ready within {PATIENCE:?}\n{}",
+                self.log_tail()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("its last lines:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
+    }
+}
+
+fn spawn(folder: &Path, port: u16, options: &Options) -> Child {
+    let log = OpenOptions::new().create(true).append(true).open(log_file(folder));
+    let log = log.unwrap_or_else(|error| panic!("cannot open the log file: {error}"));
+    let again = |file: &File| Stdio::from(file.try_clone().expect("a file handle can be duplicated"));
+    let mut command = Command::new(crate::binary::paybell());
+    command.arg("up").arg("--data").arg(data_folder(folder)).arg("--port").arg(port.to_string());
+    if let Some(config) = &options.config {
+        command.arg("--config").arg(config);
+    }
+    match &options.log_filter {
+        Some(filter) => command.env("RUST_LOG", filter),
+        None => command.env_remove("RUST_LOG"),
+    };
+    command.stdin(Stdio::null()).stdout(again(&log)).stderr(again(&log)).kill_on_drop(true);
+    command.spawn().unwrap_or_else(|error| panic!("cannot start paybell: {error}"))
+}
+
+fn data_folder(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("paybell.log")
+}
+
+/// A port below the range from which the system takes clients' ports: nobody takes it while the server is down.
+fn free_port() -> u16 {
+    (0..100)
+        .map(|_| fastrand::u16(20_000..30_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("one of a hundred random ports is free")
+}

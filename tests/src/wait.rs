@@ -1,0 +1,28 @@
+//! Waits for what becomes true in a while.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// The longest that a test waits for anything; it only bounds how long a broken product hangs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
+
+/// Asks again and again until `good` accepts the answer, which is returned.
+///
+/// Panics after [`PATIENCE`] with the last answer.
+pub async fn until<Answer: Debug>(
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Answer,
+    good: impl Fn(&Answer) -> bool,
+) -> Answer {
+    let begun = Instant::now();
+    loop {
+        let answer = ask().await;
+        if good(&answer) {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}; the last answer: {answer:#?}");
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
