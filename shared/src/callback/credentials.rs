@@ -129,6 +129,17 @@ impl KeySet {
         }
     }
 
+    /// A switch that is on unless it is switched off in so many words.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is neither true nor false.
+    pub fn flag_unless_off(&self, name: &str) -> Result<bool, Rejection> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(true),
+            Some(_) => self.flag(name),
+        }
+    }
+
     /// A whole number that may be absent (or null).
     ///
     /// # Errors

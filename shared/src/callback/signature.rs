@@ -1,6 +1,7 @@
 //! The checks that give out a [`Proof`]. All fail closed and compare in constant time.
 
 use aws_lc_rs::{digest, hmac, signature as verification};
+use md5::{Digest, Md5};
 use rsa::pkcs8::DecodePublicKey;
 use rsa::traits::PublicKeyParts;
 use subtle::ConstantTimeEq;
@@ -59,6 +60,22 @@ pub fn hmac_tag(hash: HmacHash, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         context.update(part);
     }
     context.sign().as_ref().to_vec()
+}
+
+/// Accepts when `candidate` is the MD5 of the `message` followed by the `key`.
+///
+/// # Errors
+/// [`Rejection::Unconfigured`] for an empty key, [`Rejection::SignatureMismatch`] for anything but the 16 bytes.
+pub fn require_md5_with_key(message: &[u8], key: &[u8], candidate: &[u8]) -> Result<Proof, Rejection> {
+    if key.is_empty() {
+        return Err(Rejection::unconfigured("api_key"));
+    }
+    let expected = Md5::new().chain_update(message).chain_update(key).finalize();
+    if bool::from(expected.as_slice().ct_eq(candidate)) {
+        Ok(Proof(()))
+    } else {
+        Err(Rejection::SignatureMismatch)
+    }
 }
 
 /// Hash of an RSA PKCS#1 v1.5 signature.

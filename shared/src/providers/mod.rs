@@ -3,6 +3,7 @@
 pub mod described;
 pub mod registry;
 
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::callback::{Answers, Credentials, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
@@ -30,6 +31,8 @@ pub struct Provider {
     pub verify: Verify,
     /// Reads the events out of a proved callback; one that we do not act on gives an empty list.
     pub normalise: Normalise,
+    /// Checks of less than a whole callback; usually none.
+    pub parts: &'static [Part],
     /// How the sandbox makes keys and signs for it.
     #[cfg(feature = "sandbox")]
     pub sandbox: crate::sandbox::Sandbox,
@@ -50,6 +53,22 @@ pub enum Normalise {
     /// The declarative scheme.
     Described(&'static described::Description),
 }
+
+/// A check of less than a whole callback: a certificate's serial number, an encrypted block, a signing string.
+///
+/// It serves the verification tool and the tests. It never yields a [`Verified`], so nothing that only passed
+/// a part can move money.
+pub struct Part {
+    /// The name by which it is selected.
+    pub scheme: &'static str,
+    /// What it checks, for people.
+    pub about: &'static str,
+    /// The check; the map holds what the caller knows beside the keys, such as the expected result.
+    pub check: CheckPart,
+}
+
+/// Checks a part: the request that carries it, the keys, the time of receipt, further options.
+pub type CheckPart = fn(&RawCallback, &KeySet, UnixSeconds, &Map<String, Value>) -> Result<(), Rejection>;
 
 /// What a provider's signature covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +143,11 @@ impl Provider {
             Normalise::Coded(normalise) => normalise(verified),
             Normalise::Described(description) => description.normalise(verified),
         }
+    }
+
+    /// The part of this name.
+    pub fn part(&self, scheme: &str) -> Option<&'static Part> {
+        self.parts.iter().find(|part| part.scheme == scheme)
     }
 
     fn verify_with(&self, raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {

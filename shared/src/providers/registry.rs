@@ -8,9 +8,12 @@ pub struct Registry {
     configured: Vec<&'static Provider>,
 }
 
+/// One line for each built-in provider.
+static BUILT_IN: &[&Provider] = &[];
+
 /// The built-in providers, in the order in which they are listed.
 pub fn built_in() -> impl Iterator<Item = &'static Provider> {
-    std::iter::empty()
+    BUILT_IN.iter().copied()
 }
 
 impl Registry {

@@ -1,5 +1,7 @@
 //! Keys and signing for the simulator and the tests: what a provider would hold and do.
 
+pub mod rsa_keys;
+
 use std::collections::BTreeMap;
 
 use include_dir::{Dir, include_dir};
