@@ -29,4 +29,25 @@ impl Description {
     pub fn normalise(&self, _verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
         Err(MappingError::Content)
     }
+
+    /// Makes fresh keys for the sandbox.
+    #[cfg(feature = "sandbox")]
+    pub fn generate_keys(&self) -> crate::sandbox::SandboxKeys {
+        crate::sandbox::SandboxKeys { key_set: Default::default(), private: Default::default() }
+    }
+
+    /// Signs a rendered payload: the inverse of [`Description::verify`].
+    #[cfg(feature = "sandbox")]
+    pub fn sign(
+        &self,
+        _keys: &crate::sandbox::SandboxKeys,
+        payload: &crate::sandbox::Payload,
+    ) -> crate::sandbox::SignedRequest {
+        crate::sandbox::SignedRequest {
+            method: "POST",
+            query: String::new(),
+            headers: Vec::new(),
+            body: payload.content.clone().into_bytes(),
+        }
+    }
 }

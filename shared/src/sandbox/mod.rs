@@ -29,6 +29,24 @@ pub enum Sandbox {
     Described(&'static Description),
 }
 
+impl Sandbox {
+    /// Makes fresh keys.
+    pub fn generate(&self) -> SandboxKeys {
+        match self {
+            Self::Coded { generate, .. } => generate(),
+            Self::Described(description) => description.generate_keys(),
+        }
+    }
+
+    /// Signs a rendered payload as the provider would.
+    pub fn sign(&self, keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
+        match self {
+            Self::Coded { sign, .. } => sign(keys, payload),
+            Self::Described(description) => description.sign(keys, payload),
+        }
+    }
+}
+
 /// Both sides of a provider's keys.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SandboxKeys {
