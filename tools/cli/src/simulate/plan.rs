@@ -1,0 +1,341 @@
+//! What a scenario does, step by step: pure, so that tests and the bench run the same steps their own way.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use paybell_shared::callback::signature::sha256;
+use paybell_shared::callback::{Credentials, KeySet, Rejection, UnixSeconds};
+use paybell_shared::domain::{Money, MoneyError};
+use paybell_shared::providers::Provider;
+use paybell_shared::sandbox::{
+    Payload, PayloadError, SandboxKeys, SignedRequest, SimulatedFacts, payload_template, render,
+};
+use thiserror::Error;
+
+use super::request::{forge, raw_callback};
+
+/// How old the message of [`Scenario::Stale`] is; every protocol that signs a time refuses it.
+pub const STALE_AGE_SECONDS: i64 = 86_400;
+
+/// How many copies [`Scenario::Duplicate`] sends at the same time.
+pub const DUPLICATES_AT_ONCE: usize = 8;
+
+/// What happens to the order, or goes wrong on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scenario {
+    /// The order is paid
+    Paid,
+    /// It is paid, then refunded
+    Refunded,
+    /// It is paid, then half of it is refunded
+    PartialRefund,
+    /// The payment fails
+    Failed,
+    /// The same callback arrives many times, at once too
+    Duplicate,
+    /// The refund arrives before the payment
+    Reordered,
+    /// The signature has one wrong byte
+    Forged,
+    /// A genuine message of yesterday arrives again
+    Stale,
+    /// Another amount is paid than the order asks for
+    WrongAmount,
+    /// The callback arrives before the order is registered
+    BeforeOrder,
+}
+
+impl Scenario {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paid => "paid",
+            Self::Refunded => "refunded",
+            Self::PartialRefund => "partial-refund",
+            Self::Failed => "failed",
+            Self::Duplicate => "duplicate",
+            Self::Reordered => "reordered",
+            Self::Forged => "forged",
+            Self::Stale => "stale",
+            Self::WrongAmount => "wrong-amount",
+            Self::BeforeOrder => "before-order",
+        }
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The order that a scenario is about.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The account in the callback's address.
+    pub account: String,
+    /// The merchant's order number; the provider's ids are derived from it, so that the same order
+    /// always meets the same transaction.
+    pub order_id: String,
+    /// What the order asks for.
+    pub amount: Money,
+    /// The time at which the provider sends.
+    pub now: UnixSeconds,
+}
+
+/// One step of a scenario.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Register the order with the merchant API.
+    Register,
+    /// Send callbacks.
+    Send(Delivery),
+    /// Something that the reader should know.
+    Note(String),
+    /// Wait until the order is like this; it must stay so.
+    Await(Outcome),
+}
+
+/// One callback, sent once or several times at the same time.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What it is, for people.
+    pub about: &'static str,
+    /// The request.
+    pub request: SignedRequest,
+    /// How many copies are sent at the same time, at least 1.
+    pub copies: usize,
+    /// Whether it must be acknowledged with the provider's success answer, or else rejected with 401.
+    pub accepted: bool,
+}
+
+/// How the order must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As it was before the first step.
+    Unchanged,
+    /// With this status and these amounts.
+    Is {
+        /// Its status as the API names it.
+        status: &'static str,
+        /// What was taken, in minor units.
+        captured_minor: i128,
+        /// What was given back, in minor units.
+        refunded_minor: i128,
+    },
+}
+
+/// Why a scenario cannot be planned.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PlanError {
+    /// The payload cannot be made.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// The amount cannot be split or changed.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// No byte was found whose change makes the signature not match.
+    #[error("no signature was found in the request of `{0}`, so it cannot be forged")]
+    NoSignature(String),
+}
+
+/// The steps of a scenario for one provider, with the callbacks signed by the sandbox `keys`.
+///
+/// # Errors
+/// [`PlanError`] when the provider has no payload for the scenario.
+pub fn plan(
+    provider: &Provider,
+    keys: &SandboxKeys,
+    scenario: Scenario,
+    facts: &Facts,
+) -> Result<Vec<Step>, PlanError> {
+    Planner { provider, keys, facts }.plan(scenario)
+}
+
+struct Planner<'a> {
+    provider: &'a Provider,
+    keys: &'a SandboxKeys,
+    facts: &'a Facts,
+}
+
+impl Planner<'_> {
+    fn plan(&self, scenario: Scenario) -> Result<Vec<Step>, PlanError> {
+        let amount = self.facts.amount.clone();
+        let amount_minor = amount.amount_minor();
+        let paid = Outcome::Is { status: "paid", captured_minor: amount_minor, refunded_minor: 0 };
+        let refunded =
+            Outcome::Is { status: "refunded", captured_minor: amount_minor, refunded_minor: amount_minor };
+        let steps = match scenario {
+            Scenario::Paid => vec![Step::Register, self.payment()?, Step::Await(paid)],
+            Scenario::Refunded => vec![
+                Step::Register,
+                self.payment()?,
+                Step::Await(paid),
+                self.refund(&amount)?,
+                Step::Await(refunded),
+            ],
+            Scenario::PartialRefund => {
+                let half = Money::from_minor((amount_minor / 2).max(1), amount.currency().clone())?;
+                let outcome = Outcome::Is {
+                    status: if half == amount { "refunded" } else { "partially_refunded" },
+                    captured_minor: amount_minor,
+                    refunded_minor: half.amount_minor(),
+                };
+                vec![
+                    Step::Register,
+                    self.payment()?,
+                    Step::Await(paid),
+                    self.refund(&half)?,
+                    Step::Await(outcome),
+                ]
+            }
+            Scenario::Failed => {
+                let request = self.sign("failed", &amount, &amount, self.facts.now)?;
+                let outcome = Outcome::Is { status: "failed", captured_minor: 0, refunded_minor: 0 };
+                vec![Step::Register, accepted("the payment's failure", request), Step::Await(outcome)]
+            }
+            Scenario::Duplicate => {
+                let payment = self.sign("paid", &amount, &amount, self.facts.now)?;
+                vec![
+                    Step::Register,
+                    accepted("the payment", payment.clone()),
+                    accepted("the same again", payment.clone()),
+                    Step::Send(Delivery {
+                        about: "the same, many at once",
+                        request: payment,
+                        copies: DUPLICATES_AT_ONCE,
+                        accepted: true,
+                    }),
+                    Step::Await(paid),
+                ]
+            }
+            Scenario::Reordered => {
+                vec![Step::Register, self.refund(&amount)?, self.payment()?, Step::Await(refunded)]
+            }
+            Scenario::Forged => self.forged()?,
+            Scenario::Stale => self.stale(paid)?,
+            Scenario::WrongAmount => {
+                let other_minor = if amount_minor == 1 { 2 } else { 1 };
+                let other = Money::from_minor(other_minor, amount.currency().clone())?;
+                let request = self.sign("paid", &other, &other, self.facts.now)?;
+                let outcome = Outcome::Is { status: "held", captured_minor: other_minor, refunded_minor: 0 };
+                vec![Step::Register, accepted("a payment of another amount", request), Step::Await(outcome)]
+            }
+            Scenario::BeforeOrder => vec![self.payment()?, Step::Register, Step::Await(paid)],
+        };
+        Ok(steps)
+    }
+
+    fn payment(&self) -> Result<Step, PlanError> {
+        let amount = &self.facts.amount;
+        Ok(accepted("the payment", self.sign("paid", amount, amount, self.facts.now)?))
+    }
+
+    fn refund(&self, refund: &Money) -> Result<Step, PlanError> {
+        let whole = *refund == self.facts.amount;
+        let template = if whole { "refunded" } else { "partial-refund" };
+        let request = self.sign(template, &self.facts.amount, refund, self.facts.now)?;
+        Ok(accepted(if whole { "the refund" } else { "the partial refund" }, request))
+    }
+
+    fn forged(&self) -> Result<Vec<Step>, PlanError> {
+        let amount = &self.facts.amount;
+        let genuine = self.sign("paid", amount, amount, self.facts.now)?;
+        let forged =
+            forge(&genuine, |request| matches!(self.verify(request), Err(Rejection::SignatureMismatch)))
+                .ok_or_else(|| PlanError::NoSignature(self.provider.name.to_owned()))?;
+        Ok(vec![
+            Step::Register,
+            rejected("the payment with one wrong byte in its signature", forged),
+            Step::Await(Outcome::Unchanged),
+        ])
+    }
+
+    fn stale(&self, paid: Outcome) -> Result<Vec<Step>, PlanError> {
+        let amount = &self.facts.amount;
+        let sent_at = UnixSeconds(self.facts.now.0 - STALE_AGE_SECONDS);
+        let old = self.sign("paid", amount, amount, sent_at)?;
+        if self.verify(&old).is_err() {
+            return Ok(vec![
+                Step::Register,
+                rejected("a payment that was signed yesterday", old),
+                Step::Await(Outcome::Unchanged),
+            ]);
+        }
+        Ok(vec![
+            Step::Note(format!(
+                "{} does not limit the age of a signature: yesterday's message is genuine, and replaying it changes nothing.",
+                self.provider.title
+            )),
+            Step::Register,
+            accepted("a payment that was signed yesterday", old.clone()),
+            Step::Await(paid),
+            accepted("the same, replayed", old),
+            Step::Await(paid),
+        ])
+    }
+
+    fn verify(&self, request: &SignedRequest) -> Result<(), Rejection> {
+        let raw = raw_callback(&self.facts.account, self.provider.name, request);
+        let credentials = Credentials { key_sets: vec![KeySet::new("sandbox", self.keys.key_set.clone())] };
+        self.provider.verify(&raw, &credentials, self.facts.now).map(|_| ())
+    }
+
+    fn sign(
+        &self,
+        scenario: &str,
+        amount: &Money,
+        refund: &Money,
+        sent_at: UnixSeconds,
+    ) -> Result<SignedRequest, PlanError> {
+        let provider = self.provider.name;
+        let no_template =
+            || PayloadError::NoTemplate { provider: provider.into(), scenario: scenario.into() };
+        let template = payload_template(provider, scenario)
+            .or_else(|| payload_template(provider, scenario_without_own_template(scenario)?))
+            .ok_or_else(no_template)?;
+        let simulated = self.simulated(scenario, amount, refund, sent_at);
+        let content = render(template, &simulated, self.keys)?;
+        let payload = Payload { content, event_id: simulated.event_id, sent_at };
+        Ok(self.provider.sandbox.sign(self.keys, &payload))
+    }
+
+    fn simulated(&self, scenario: &str, amount: &Money, refund: &Money, now: UnixSeconds) -> SimulatedFacts {
+        let id = |what: &str| {
+            digits(&[self.provider.name, &self.facts.order_id, what, &amount.amount_minor().to_string()])
+        };
+        SimulatedFacts {
+            event_id: id(scenario),
+            order_id: self.facts.order_id.clone(),
+            transaction_id: digits(&[self.provider.name, &self.facts.order_id, "transaction"]),
+            refund_id: digits(&[
+                self.provider.name,
+                &self.facts.order_id,
+                "refund",
+                &refund.amount_minor().to_string(),
+            ]),
+            amount: amount.clone(),
+            refund: refund.clone(),
+            now,
+        }
+    }
+}
+
+/// A partial refund is told like a whole one with another amount, except where a provider has its own template.
+fn scenario_without_own_template(scenario: &str) -> Option<&'static str> {
+    (scenario == "partial-refund").then_some("refunded")
+}
+
+fn accepted(about: &'static str, request: SignedRequest) -> Step {
+    Step::Send(Delivery { about, request, copies: 1, accepted: true })
+}
+
+fn rejected(about: &'static str, request: SignedRequest) -> Step {
+    Step::Send(Delivery { about, request, copies: 1, accepted: false })
+}
+
+/// An id of 20 decimal digits, the form that every provider's documents allow.
+fn digits(facts: &[&str]) -> String {
+    let digest = sha256(facts.join("\n").as_bytes());
+    digest.iter().take(20).map(|byte| char::from(b'0' + byte % 10)).collect()
+}

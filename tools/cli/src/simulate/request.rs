@@ -1,0 +1,206 @@
+//! A signed request as HTTP text, as a callback, and with one byte of its signature changed.
+
+use paybell_shared::callback::RawCallback;
+use paybell_shared::sandbox::SignedRequest;
+
+/// The path of a callback address, with the request's query.
+pub fn callback_path(account: &str, provider: &str, request: &SignedRequest) -> String {
+    let question_mark = if request.query.is_empty() { "" } else { "?" };
+    format!("/callbacks/{account}/{provider}{question_mark}{}", request.query)
+}
+
+/// The request as the callback function would receive it.
+pub fn raw_callback(account: &str, provider: &str, request: &SignedRequest) -> RawCallback {
+    RawCallback::new(
+        account,
+        provider,
+        request.method,
+        callback_path(account, provider, request),
+        request.headers.iter().cloned(),
+        request.body.clone(),
+    )
+}
+
+/// The request as HTTP/1.1 text, in the form that `paybell verify --request` reads.
+pub fn http_text(account: &str, provider: &str, host: &str, request: &SignedRequest) -> Vec<u8> {
+    let mut text = format!(
+        "{} {} HTTP/1.1\r\nHost: {host}\r\n",
+        request.method,
+        callback_path(account, provider, request)
+    );
+    for (name, value) in &request.headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str(&format!("Content-Length: {}\r\n\r\n", request.body.len()));
+    let mut bytes = text.into_bytes();
+    bytes.extend_from_slice(&request.body);
+    bytes
+}
+
+/// The request with one byte of its signature changed so that `is_forged` holds; `None` when there is no such byte.
+///
+/// It looks where protocols carry signatures: headers named after one, then parameters of the query
+/// and of a form body, then members of a JSON body.
+pub fn forge(request: &SignedRequest, is_forged: impl Fn(&SignedRequest) -> bool) -> Option<SignedRequest> {
+    signature_spans(request)
+        .into_iter()
+        .flat_map(|span| span.bytes())
+        .map(|place| with_flipped_byte(request, place, 1))
+        .find(|changed| is_forged(changed))
+}
+
+/// One byte of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A byte of the value of the header with this index.
+    Header(usize, usize),
+    /// A byte of the query.
+    Query(usize),
+    /// A byte of the body.
+    Body(usize),
+}
+
+/// The request with the bits of `mask` flipped in one byte; the same when the result is not a text where one is needed.
+pub fn with_flipped_byte(request: &SignedRequest, place: Place, mask: u8) -> SignedRequest {
+    let mut changed = request.clone();
+    let flip = |text: &str, at: usize| {
+        let mut bytes = text.as_bytes().to_vec();
+        bytes[at] ^= mask;
+        String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    };
+    match place {
+        Place::Header(index, at) => changed.headers[index].1 = flip(&request.headers[index].1, at),
+        Place::Query(at) => changed.query = flip(&request.query, at),
+        Place::Body(at) => changed.body[at] ^= mask,
+    }
+    changed
+}
+
+/// Where a signature's text is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    carrier: Carrier,
+    range: std::ops::Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    Header(usize),
+    Query,
+    Body,
+}
+
+impl Span {
+    /// Its bytes from the last one back: the end of a composite header is the signature, its beginning may be a time.
+    pub fn bytes(self) -> impl Iterator<Item = Place> {
+        let carrier = self.carrier;
+        self.range.rev().map(move |at| match carrier {
+            Carrier::Header(index) => Place::Header(index, at),
+            Carrier::Query => Place::Query(at),
+            Carrier::Body => Place::Body(at),
+        })
+    }
+}
+
+/// Names under which protocols carry a signature in a form or in JSON, in lower case.
+const SIGNATURE_NAMES: &[&str] = &["sign", "signature", "sig", "hmac", "hash", "mac"];
+
+/// The texts that look like signatures by their names.
+pub fn signature_spans(request: &SignedRequest) -> Vec<Span> {
+    let headers = request
+        .headers
+        .iter()
+        .enumerate()
+        .filter(|(_, (name, _))| is_signature_header(name))
+        .map(|(index, (_, value))| Span { carrier: Carrier::Header(index), range: 0..value.len() });
+    let query = parameter_ranges(request.query.as_bytes())
+        .into_iter()
+        .map(|range| Span { carrier: Carrier::Query, range });
+    let form = parameter_ranges(&request.body).into_iter();
+    let json = member_ranges(&request.body).into_iter();
+    headers
+        .chain(query)
+        .chain(form.chain(json).map(|range| Span { carrier: Carrier::Body, range }))
+        .filter(|span| !span.range.is_empty())
+        .collect()
+}
+
+fn is_signature_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let last = name.rsplit('-').next().unwrap_or_default();
+    SIGNATURE_NAMES.contains(&last) || SIGNATURE_NAMES.contains(&name.as_str()) || last.ends_with("signature")
+}
+
+fn parameter_ranges(encoded: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut start = 0;
+    let mut ranges = Vec::new();
+    for pair in encoded.split(|byte| *byte == b'&') {
+        if let Some(equals) = pair.iter().position(|byte| *byte == b'=')
+            && is_signature_name(&pair[..equals])
+        {
+            ranges.push(start + equals + 1..start + pair.len());
+        }
+        start += pair.len() + 1;
+    }
+    ranges
+}
+
+fn member_ranges(body: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut ranges = Vec::new();
+    for name in SIGNATURE_NAMES {
+        let quoted = format!("\"{name}\"");
+        let found =
+            body.windows(quoted.len()).position(|window| window.eq_ignore_ascii_case(quoted.as_bytes()));
+        let Some(after_name) = found.map(|at| at + quoted.len()) else { continue };
+        let mut quotes = (after_name..body.len()).filter(|at| body[*at] == b'"');
+        if let (Some(open), Some(close)) = (quotes.next(), quotes.next()) {
+            ranges.push(open + 1..close);
+        }
+    }
+    ranges
+}
+
+fn is_signature_name(name: &[u8]) -> bool {
+    SIGNATURE_NAMES.iter().any(|have| name.eq_ignore_ascii_case(have.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)], body: &str) -> SignedRequest {
+        SignedRequest {
+            method: "POST",
+            query: String::new(),
+            headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    #[test]
+    fn finds_signatures_in_headers_forms_and_json() {
+        let check = |request: SignedRequest, expected: &[Place]| {
+            let found: Vec<Place> = signature_spans(&request).into_iter().flat_map(Span::bytes).collect();
+            assert_eq!(found, expected);
+        };
+        check(
+            request(
+                &[("Content-Type", "x"), ("Wechatpay-Signature-Type", "y"), ("Wechatpay-Signature", "ab")],
+                "",
+            ),
+            &[Place::Header(2, 1), Place::Header(2, 0)],
+        );
+        check(request(&[("PAYPAL-TRANSMISSION-SIG", "a")], ""), &[Place::Header(0, 0)]);
+        check(request(&[], "a=1&sign_type=R&sign=x&b=2"), &[Place::Body(21)]);
+        check(request(&[], r#"{"a":"b","sign" : "z"}"#), &[Place::Body(19)]);
+        check(request(&[], "plain"), &[]);
+    }
+
+    #[test]
+    fn a_forged_request_differs_in_one_byte() {
+        let genuine = request(&[("X-Signature", "abcd")], "{}");
+        let forged = forge(&genuine, |changed| changed.headers[0].1.ends_with("bd")).unwrap();
+        assert_eq!(forged.headers[0].1, "abbd");
+        assert_eq!(forge(&genuine, |_| false), None);
+    }
+}
