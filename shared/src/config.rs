@@ -1,1 +1,127 @@
 //! What a deployment configures.
+
+use thiserror::Error;
+
+use crate::providers::Provider;
+
+/// Name of the table of orders and references.
+pub const ORDERS_TABLE: &str = "PAYBELL_ORDERS_TABLE";
+/// Name of the table of notifications.
+pub const INBOX_TABLE: &str = "PAYBELL_INBOX_TABLE";
+/// Name of the table of WebSocket connections and tickets.
+pub const CONNECTIONS_TABLE: &str = "PAYBELL_CONNECTIONS_TABLE";
+/// Name of the table of credentials and API keys.
+pub const ACCOUNTS_TABLE: &str = "PAYBELL_ACCOUNTS_TABLE";
+/// Address of the queue of verified callbacks.
+pub const CALLBACKS_QUEUE_URL: &str = "PAYBELL_CALLBACKS_QUEUE_URL";
+/// Address of the WebSocket API's management endpoint, stage included: `https://{api}.execute-api.{region}.amazonaws.com/{stage}`.
+pub const WEBSOCKET_ENDPOINT: &str = "PAYBELL_WEBSOCKET_ENDPOINT";
+
+/// What a deployment configures. Every function gets all of it; their roles, not this, limit what they reach.
+#[derive(Clone)]
+pub struct Config {
+    /// The tables.
+    pub tables: TableNames,
+    /// Address of the queue of verified callbacks.
+    pub callbacks_queue_url: String,
+    /// Address of the WebSocket API's management endpoint.
+    pub websocket_endpoint: String,
+    /// Where DynamoDB is, when not where the SDK's own configuration (`AWS_ENDPOINT_URL`, region) says.
+    pub dynamodb_endpoint: Option<String>,
+    /// Where SQS is, when not where the SDK's own configuration says.
+    pub sqs_endpoint: Option<String>,
+    /// Providers by description, beside the built-in ones.
+    pub providers: Vec<&'static Provider>,
+}
+
+/// Names of the four tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableNames {
+    /// Orders and references.
+    pub orders: String,
+    /// Notifications.
+    pub inbox: String,
+    /// WebSocket connections and tickets.
+    pub connections: String,
+    /// Credentials and API keys.
+    pub accounts: String,
+}
+
+impl TableNames {
+    /// `{prefix}orders`, `{prefix}inbox`, `{prefix}connections`, `{prefix}accounts`.
+    pub fn with_prefix(prefix: &str) -> Self {
+        let name = |table: &str| format!("{prefix}{table}");
+        Self {
+            orders: name("orders"),
+            inbox: name("inbox"),
+            connections: name("connections"),
+            accounts: name("accounts"),
+        }
+    }
+}
+
+/// Why the configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// An environment variable is absent or empty.
+    #[error("environment variable `{0}` is not set")]
+    Missing(&'static str),
+}
+
+impl Config {
+    /// Reads the environment variables that this module names.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`] with the name of the first variable that is absent or empty.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// Reads the same variables from wherever `variable` finds them.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let required = |name: &'static str| {
+            variable(name).filter(|value| !value.is_empty()).ok_or(ConfigError::Missing(name))
+        };
+        Ok(Self {
+            tables: TableNames {
+                orders: required(ORDERS_TABLE)?,
+                inbox: required(INBOX_TABLE)?,
+                connections: required(CONNECTIONS_TABLE)?,
+                accounts: required(ACCOUNTS_TABLE)?,
+            },
+            callbacks_queue_url: required(CALLBACKS_QUEUE_URL)?,
+            websocket_endpoint: required(WEBSOCKET_ENDPOINT)?,
+            dynamodb_endpoint: None,
+            sqs_endpoint: None,
+            providers: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_the_variable_that_is_missing() {
+        let all = |name: &str| Some(format!("value of {name}"));
+        let config = Config::from_variables(all).unwrap();
+        assert_eq!(config.tables.inbox, "value of PAYBELL_INBOX_TABLE");
+        for name in [
+            ORDERS_TABLE,
+            INBOX_TABLE,
+            CONNECTIONS_TABLE,
+            ACCOUNTS_TABLE,
+            CALLBACKS_QUEUE_URL,
+            WEBSOCKET_ENDPOINT,
+        ] {
+            for bad in [None, Some(String::new())] {
+                let without = |asked: &str| if asked == name { bad.clone() } else { all(asked) };
+                assert_eq!(Config::from_variables(without).err(), Some(ConfigError::Missing(name)));
+            }
+        }
+    }
+}

@@ -1,1 +1,75 @@
 //! The ports on DynamoDB, SQS and API Gateway.
+
+pub mod tables;
+
+mod accounts;
+mod clients;
+mod connections;
+mod error;
+mod inbox;
+mod items;
+mod orders;
+mod pusher;
+mod queue;
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+use crate::config::Config;
+use crate::ports::{
+    AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, Inbox, OrderStore, Pusher, SystemClock,
+};
+use crate::providers::Registry;
+
+pub use accounts::DynamoAccounts;
+pub use clients::{Clients, sdk_config};
+pub use connections::DynamoConnections;
+pub use inbox::DynamoInbox;
+pub use items::order_from_stream_image;
+pub use orders::DynamoOrders;
+pub use pusher::GatewayPusher;
+pub use queue::SqsCallbackQueue;
+
+/// One adapter for each port, and the providers.
+#[derive(Clone)]
+pub struct Adapters {
+    /// Accounts' credentials and API keys, cached for a short while.
+    pub accounts: Arc<dyn AccountStore>,
+    /// The queue of verified callbacks.
+    pub callbacks: Arc<dyn CallbackQueue>,
+    /// Orders and references.
+    pub orders: Arc<dyn OrderStore>,
+    /// Users' inboxes.
+    pub inbox: Arc<dyn Inbox>,
+    /// Open WebSockets and tickets.
+    pub connections: Arc<dyn ConnectionStore>,
+    /// Sends to open WebSockets.
+    pub pusher: Arc<dyn Pusher>,
+    /// The built-in providers and the configured ones.
+    pub providers: Arc<Registry>,
+}
+
+impl Adapters {
+    /// Adapters to where `sdk_config` and `config` say.
+    pub fn new(sdk_config: &SdkConfig, config: &Config) -> Self {
+        Self::with_clients(&Clients::new(sdk_config, config), config)
+    }
+
+    /// Adapters that share these clients.
+    pub fn with_clients(clients: &Clients, config: &Config) -> Self {
+        let accounts = DynamoAccounts::new(clients.dynamodb.clone(), &config.tables.accounts);
+        Self {
+            accounts: Arc::new(CachedAccounts::new(Arc::new(accounts), Arc::new(SystemClock))),
+            callbacks: Arc::new(SqsCallbackQueue::new(clients.sqs.clone(), &config.callbacks_queue_url)),
+            orders: Arc::new(DynamoOrders::new(clients.dynamodb.clone(), &config.tables.orders)),
+            inbox: Arc::new(DynamoInbox::new(clients.dynamodb.clone(), &config.tables.inbox)),
+            connections: Arc::new(DynamoConnections::new(
+                clients.dynamodb.clone(),
+                &config.tables.connections,
+            )),
+            pusher: Arc::new(GatewayPusher::new(clients.websocket.clone())),
+            providers: Arc::new(Registry::new(config.providers.clone())),
+        }
+    }
+}

@@ -19,6 +19,15 @@ pub enum SubjectKind {
 }
 
 impl SubjectKind {
+    /// All kinds.
+    pub const ALL: &'static [Self] =
+        &[Self::Order, Self::Mandate, Self::Transfer, Self::Merchant, Self::Token];
+
+    /// The kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
     /// The name used in keys and texts.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,5 +1,8 @@
 //! What the functions need from the outside world. Adapters are in `aws`; tests bring their own.
 
+pub mod cached;
+pub mod system;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -7,6 +10,9 @@ use thiserror::Error;
 
 use crate::callback::{Credentials, UnixSeconds, Verified};
 use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
+
+pub use cached::CachedAccounts;
+pub use system::{SystemClock, SystemRandom};
 
 /// Why the outside world did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -93,6 +99,11 @@ pub struct InboxEntry {
     pub notification: Notification,
 }
 
+/// The cursor of a notification that is written at `written_at_ms`: cursors sort in the order of writing.
+pub fn inbox_cursor(written_at_ms: i64, notification_id: &str) -> String {
+    format!("{written_at_ms:013}-{notification_id}")
+}
+
 /// Users' inboxes.
 #[async_trait]
 pub trait Inbox: Send + Sync {
@@ -160,4 +171,21 @@ pub enum Pushed {
 pub trait Pusher: Send + Sync {
     /// Sends `text` to a connection.
     async fn push(&self, connection_id: &str, text: &str) -> Result<Pushed, PortError>;
+}
+
+/// What time it is.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    fn now_ms(&self) -> i64;
+
+    /// Whole seconds since 1970-01-01T00:00:00Z.
+    fn now(&self) -> UnixSeconds {
+        UnixSeconds(self.now_ms().div_euclid(1000))
+    }
+}
+
+/// Randomness that nobody can guess.
+pub trait Random: Send + Sync {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
 }

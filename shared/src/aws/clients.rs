@@ -1,0 +1,107 @@
+//! The SDK's clients, with time limits and retries of ours.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+
+use crate::config::Config;
+
+/// The whole of one call, retries included, stays below the 5 s that the most impatient provider waits.
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(4500);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const ATTEMPTS_MAX: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// The SDK's own configuration: region and credentials from the environment, as Lambda sets them.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).load().await
+}
+
+/// One client for each service. Those that need TLS share one connector.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// DynamoDB.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// The WebSocket API's management endpoint.
+    pub websocket: aws_sdk_apigatewaymanagement::Client,
+}
+
+impl Clients {
+    /// Clients of the services where `sdk_config` and `config` say they are.
+    ///
+    /// Services at a plain HTTP address on this machine need no TLS: then none is set up, which keeps the start fast.
+    pub fn new(sdk_config: &SdkConfig, config: &Config) -> Self {
+        let dynamodb_endpoint = config.dynamodb_endpoint.as_deref().or(sdk_config.endpoint_url());
+        let sqs_endpoint = config.sqs_endpoint.as_deref().or(sdk_config.endpoint_url());
+        let endpoints = [dynamodb_endpoint, sqs_endpoint, Some(config.websocket_endpoint.as_str())];
+        let sdk_config = with_limits(sdk_config, endpoints.into_iter().all(is_plain_loopback));
+
+        let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&sdk_config);
+        dynamodb.set_endpoint_url(dynamodb_endpoint.map(str::to_owned));
+        let mut sqs = aws_sdk_sqs::config::Builder::from(&sdk_config);
+        sqs.set_endpoint_url(sqs_endpoint.map(str::to_owned));
+        let websocket = aws_sdk_apigatewaymanagement::config::Builder::from(&sdk_config)
+            .endpoint_url(&config.websocket_endpoint);
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
+            sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
+            websocket: aws_sdk_apigatewaymanagement::Client::from_conf(websocket.build()),
+        }
+    }
+}
+
+fn with_limits(sdk_config: &SdkConfig, plain: bool) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let retries = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS_MAX)
+        .with_initial_backoff(FIRST_BACKOFF)
+        .with_max_backoff(BACKOFF_MAX);
+    let mut limited = sdk_config.to_builder().timeout_config(timeouts).retry_config(retries);
+    if sdk_config.http_client().is_none() {
+        limited = limited.http_client(if plain {
+            Builder::new().build_http()
+        } else {
+            Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
+        });
+    }
+    limited.build()
+}
+
+fn is_plain_loopback(endpoint: Option<&str>) -> bool {
+    let Some(rest) = endpoint.and_then(|endpoint| endpoint.strip_prefix("http://")) else { return false };
+    ["127.0.0.1", "localhost", "[::1]"].iter().any(|host| {
+        rest.strip_prefix(host).is_some_and(|after| after.is_empty() || after.starts_with([':', '/']))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_addresses_of_this_machine_go_without_tls() {
+        for (endpoint, plain) in [
+            (None, false),
+            (Some("http://127.0.0.1:8000"), true),
+            (Some("http://localhost:8000/prod"), true),
+            (Some("http://[::1]:8000"), true),
+            (Some("https://127.0.0.1:8000"), false),
+            (Some("http://127.0.0.1.example.com"), false),
+            (Some("http://10.0.0.1:8000"), false),
+        ] {
+            assert_eq!(is_plain_loopback(endpoint), plain, "{endpoint:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Which of AWS's errors are worth another try.
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::ports::PortError;
+
+/// Codes that come with status 400 and still pass by themselves.
+const TRANSIENT_CODES: &[&str] = &[
+    "ItemCollectionSizeLimitExceeded",
+    "KmsThrottled",
+    "LimitExceededException",
+    "OverLimit",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+    "TransactionCanceledException",
+];
+
+/// The port's error for a failed call of `operation`. Its text holds the service's error code and no message,
+/// because messages may quote values.
+pub(super) fn port_error<E: ProvideErrorMetadata>(
+    operation: &'static str,
+    error: &SdkError<E, HttpResponse>,
+) -> PortError {
+    match error {
+        SdkError::ConstructionFailure(_) => {
+            PortError::Permanent(format!("{operation}: the request is invalid"))
+        }
+        SdkError::TimeoutError(_) => PortError::Transient(format!("{operation}: timed out")),
+        SdkError::DispatchFailure(_) => PortError::Transient(format!("{operation}: unreachable")),
+        SdkError::ServiceError(context) => {
+            classify(operation, context.raw().status().as_u16(), context.err().code())
+        }
+        _ => PortError::Transient(format!("{operation}: unreadable response")),
+    }
+}
+
+/// The port's error for an item that this program cannot read.
+pub(super) fn unreadable(what: &'static str) -> PortError {
+    PortError::Permanent(format!("the stored {what} cannot be read"))
+}
+
+fn classify(operation: &str, status: u16, code: Option<&str>) -> PortError {
+    let code = code.unwrap_or("unknown error");
+    let text = format!("{operation}: {code} (status {status})");
+    if status >= 500 || status == 429 || TRANSIENT_CODES.contains(&code) {
+        PortError::Transient(text)
+    } else {
+        PortError::Permanent(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn throttling_and_faults_pass_and_mistakes_stay() {
+        for (status, code, transient) in [
+            (400, Some("ProvisionedThroughputExceededException"), true),
+            (400, Some("ThrottlingException"), true),
+            (429, None, true),
+            (500, Some("InternalServerError"), true),
+            (503, None, true),
+            (400, Some("ValidationException"), false),
+            (400, Some("ResourceNotFoundException"), false),
+            (403, Some("AccessDeniedException"), false),
+            (404, None, false),
+        ] {
+            let error = classify("GetItem", status, code);
+            assert_eq!(matches!(error, PortError::Transient(_)), transient, "{status} {code:?}");
+        }
+    }
+}

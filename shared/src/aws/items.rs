@@ -1,0 +1,158 @@
+//! Keys, and what an order looks like as an item.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+
+use super::error::unreadable;
+use crate::domain::order::Expectation;
+use crate::domain::{Order, PaymentEvent, Reference, Status, Subject, SubjectKind};
+use crate::ports::{PortError, ReferenceRecord};
+
+/// An item as the SDK has it.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// Value of the attribute `item` of orders: the stream's filter looks at it.
+pub const ORDER_ITEM: &str = "order";
+/// Value of the attribute `item` of references.
+pub const REFERENCE_ITEM: &str = "reference";
+
+const SEPARATOR: AsciiSet = CONTROLS.add(b'#').add(b'%');
+
+/// Joins the parts of a key by `#` so that different parts never give the same key.
+pub(super) fn compose_key(parts: &[&str]) -> String {
+    let escaped: Vec<String> =
+        parts.iter().map(|part| utf8_percent_encode(part, &SEPARATOR).to_string()).collect();
+    escaped.join("#")
+}
+
+/// Key of an order's item.
+pub(super) fn order_key(subject: &Subject) -> String {
+    compose_key(&[ORDER_ITEM, &subject.account, subject.kind.name(), &subject.id])
+}
+
+/// What is stored of an order, and the derived facts that queries and people look at.
+#[derive(Serialize, Deserialize)]
+struct StoredOrder {
+    item: String,
+    account: String,
+    kind: SubjectKind,
+    id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected: Option<Expectation>,
+    events: BTreeMap<String, PaymentEvent>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    shared_references: BTreeSet<Reference>,
+    version: u64,
+    updated_at_ms: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_key: Option<String>,
+    status: Status,
+}
+
+/// The attributes of an order's item without its key, as version `version`.
+pub(super) fn order_to_item(order: &Order, version: u64) -> Result<Item, PortError> {
+    let stored = StoredOrder {
+        item: ORDER_ITEM.to_owned(),
+        account: order.subject.account.clone(),
+        kind: order.subject.kind,
+        id: order.subject.id.clone(),
+        expected: order.expected.clone(),
+        events: order.events.clone(),
+        shared_references: order.shared_references.clone(),
+        version,
+        updated_at_ms: order.updated_at_ms,
+        user_key: order
+            .expected
+            .as_ref()
+            .map(|expected| compose_key(&[&order.subject.account, &expected.user])),
+        status: order.state().status,
+    };
+    serde_dynamo::aws_sdk_dynamodb_1::to_item(stored).map_err(|_| unreadable("order"))
+}
+
+/// Reads an order's item.
+pub(super) fn order_from_item(item: Item) -> Result<Order, PortError> {
+    let stored: StoredOrder =
+        serde_dynamo::aws_sdk_dynamodb_1::from_item(item).map_err(|_| unreadable("order"))?;
+    Ok(stored.into())
+}
+
+/// The order in an image of a stream record of the orders table; `None` for an absent image or another item.
+///
+/// # Errors
+/// [`PortError::Permanent`] when the image is an order's and cannot be read.
+pub fn order_from_stream_image(image: serde_dynamo::Item) -> Result<Option<Order>, PortError> {
+    let is_order =
+        matches!(image.get("item"), Some(serde_dynamo::AttributeValue::S(item)) if item == ORDER_ITEM);
+    if !is_order {
+        return Ok(None);
+    }
+    let stored: StoredOrder = serde_dynamo::from_item(image).map_err(|_| unreadable("order"))?;
+    Ok(Some(stored.into()))
+}
+
+impl From<StoredOrder> for Order {
+    fn from(stored: StoredOrder) -> Self {
+        Self {
+            subject: Subject { account: stored.account, kind: stored.kind, id: stored.id },
+            expected: stored.expected,
+            events: stored.events,
+            shared_references: stored.shared_references,
+            version: stored.version,
+            updated_at_ms: stored.updated_at_ms,
+        }
+    }
+}
+
+/// Each event parked under a reference is an attribute of its own, so that parking is one atomic write.
+pub(super) const PARKED_PREFIX: &str = "parked:";
+
+/// A subject as a member of a reference's set `subjects`.
+pub(super) fn subject_to_text(subject: &Subject) -> String {
+    compose_key(&[&subject.account, subject.kind.name(), &subject.id])
+}
+
+/// Reads a reference's item; nothing is known of one that is not stored.
+pub(super) fn reference_from_item(item: Option<Item>) -> Result<ReferenceRecord, PortError> {
+    let mut record = ReferenceRecord::default();
+    for (name, value) in item.into_iter().flatten() {
+        if name.starts_with(PARKED_PREFIX) {
+            let event = serde_dynamo::aws_sdk_dynamodb_1::from_attribute_value(value)
+                .map_err(|_| unreadable("event"))?;
+            record.parked.push(event);
+        } else if let ("subjects", AttributeValue::Ss(subjects)) = (name.as_str(), value) {
+            for subject in subjects {
+                record.subjects.insert(subject_from_text(&subject).ok_or_else(|| unreadable("subject"))?);
+            }
+        }
+    }
+    record.parked.sort_unstable();
+    Ok(record)
+}
+
+fn subject_from_text(text: &str) -> Option<Subject> {
+    let mut parts = text.split('#').map(|part| percent_decode_str(part).decode_utf8().ok());
+    let account = parts.next()??.into_owned();
+    let kind = SubjectKind::from_name(&parts.next()??)?;
+    let id = parts.next()??.into_owned();
+    Some(Subject { account, kind, id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_different_parts_differ_and_subjects_come_back() {
+        assert_ne!(compose_key(&["a#b", "c"]), compose_key(&["a", "b#c"]));
+        assert_ne!(compose_key(&["a%23b"]), compose_key(&["a#b"]));
+        for id in ["pb-1", "a#b%c", "订单/1", ""] {
+            let subject = Subject { account: "demo#1".into(), kind: SubjectKind::Mandate, id: id.into() };
+            assert_eq!(subject_from_text(&subject_to_text(&subject)), Some(subject));
+        }
+        assert_eq!(subject_from_text("demo#unheard#1"), None);
+    }
+}
