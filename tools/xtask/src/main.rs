@@ -1,3 +1,41 @@
-//! PLACEHOLDER
+//! The project's own chores: `cargo xtask test` and `cargo xtask tidy`.
 
-fn main() {}
+mod suite;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every check that a change must pass, step by step
+    #[command(after_help = suite::steps_help())]
+    Test(suite::Options),
+    /// Check budgets, walls, fixtures and links of the sources
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let root = project_root();
+    match cli.command {
+        Command::Test(options) => suite::run(&root, &options),
+        Command::Tidy => tidy::run(&root),
+    }
+}
+
+/// The checkout that this program was built from.
+fn project_root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}

@@ -1,0 +1,93 @@
+//! Runs cargo and its kin.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::{Done, StepError};
+
+/// A cargo command, to be run in the checkout.
+pub struct Cargo {
+    command: Command,
+}
+
+impl Cargo {
+    /// The same cargo that runs this program, with these arguments.
+    pub fn new(root: &Path, arguments: &[&str]) -> Self {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        Self::program(root, cargo, arguments)
+    }
+
+    /// Another program with these arguments.
+    pub fn program(root: &Path, program: impl AsRef<OsStr>, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(root).stdin(Stdio::null());
+        // `cargo run` describes this program's own package in variables; build scripts would take them for theirs.
+        let described = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(described) {
+                command.env_remove(name);
+            }
+        }
+        Self { command }
+    }
+
+    /// Sets a variable for it.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Runs it; it prints for itself.
+    ///
+    /// # Errors
+    /// [`StepError::Start`], or [`StepError::Failed`] when it ends with a failure.
+    pub fn run(mut self) -> Result<Done, StepError> {
+        println!("$ {}", self.shown());
+        let status = self.command.status().map_err(|source| self.start_error(source))?;
+        if status.success() { Ok(Done::All) } else { Err(StepError::Failed { command: self.shown() }) }
+    }
+
+    /// Runs it and returns what it prints to its standard output.
+    ///
+    /// # Errors
+    /// [`StepError::Start`], or [`StepError::Failed`] when it ends with a failure.
+    pub fn output(mut self) -> Result<String, StepError> {
+        let output =
+            self.command.stderr(Stdio::inherit()).output().map_err(|source| self.start_error(source))?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(StepError::Failed { command: self.shown() })
+        }
+    }
+
+    fn shown(&self) -> String {
+        let program = Path::new(self.command.get_program()).file_name().unwrap_or_default().to_string_lossy();
+        let arguments = self.command.get_args().map(OsStr::to_string_lossy);
+        std::iter::once(program).chain(arguments).collect::<Vec<_>>().join(" ")
+    }
+
+    fn start_error(&self, source: io::Error) -> StepError {
+        StepError::Start { command: self.shown(), source }
+    }
+}
+
+/// A program of this workspace: cargo puts it beside this one.
+///
+/// # Errors
+/// As finding out where this program is.
+pub fn sibling_binary(name: &str) -> io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(name))
+}
+
+/// A folder of the target folder for tools of our own.
+///
+/// # Errors
+/// As finding out where this program is.
+pub fn tools_folder() -> io::Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let target = this.ancestors().nth(2).ok_or(io::ErrorKind::NotFound)?;
+    Ok(target.join("tools"))
+}

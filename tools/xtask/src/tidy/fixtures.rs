@@ -1,0 +1,55 @@
+//! Every provider has its fixture folder, every fixture folder its provider, and the registry lists both.
+
+use std::collections::BTreeMap;
+
+use super::Finding;
+use super::tree::Tree;
+
+const PROVIDERS: &str = "shared/src/providers";
+const FIXTURES: &str = "shared/fixtures";
+const REGISTRY: &str = "shared/src/providers/registry.rs";
+
+/// Checks providers against fixture folders and the registry.
+pub fn check(tree: &Tree, findings: &mut Vec<Finding>) {
+    let providers = providers(tree);
+    let registry = tree.text(REGISTRY).unwrap_or_default();
+    for (name, path) in &providers {
+        if !registry.contains(*name) {
+            findings.push(Finding::new(path, 1, format!("`{name}` is not listed in {REGISTRY}")));
+        }
+        let folder = format!("{FIXTURES}/{name}");
+        if !tree.exists(&format!("{folder}/MAPPING.md")) {
+            findings.push(Finding::new(path, 1, format!("{folder}/MAPPING.md is missing")));
+        }
+        if !tree.exists(&format!("{folder}/payloads")) {
+            findings.push(Finding::new(path, 1, format!("{folder}/payloads is missing or empty")));
+        }
+    }
+    for below in tree.under(FIXTURES) {
+        let Some((folder, _)) = below.split_once('/') else { continue };
+        if !providers.contains_key(folder) {
+            let path = format!("{FIXTURES}/{below}");
+            findings.push(Finding::new(&path, 1, format!("there is no provider `{folder}`")));
+        }
+    }
+}
+
+/// Providers by name: each is a source that declares `PROVIDER`, or a description.
+fn providers(tree: &Tree) -> BTreeMap<&str, &str> {
+    let mut providers = BTreeMap::new();
+    for (path, text) in tree.texts_of(&["rs", "toml"]) {
+        let Some(below) = path.strip_prefix(PROVIDERS).and_then(|rest| rest.strip_prefix('/')) else {
+            continue;
+        };
+        let (stem, extension) = below.rsplit_once('.').unwrap_or((below, ""));
+        let is_provider = match extension {
+            "toml" => !stem.contains('/'),
+            _ => text.contains("pub static PROVIDER: Provider"),
+        };
+        if is_provider {
+            let name = stem.trim_end_matches("/mod");
+            providers.insert(name, path);
+        }
+    }
+    providers
+}
