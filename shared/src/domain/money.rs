@@ -50,6 +50,25 @@ impl Currency {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct StoredCurrency {
+    code: String,
+    exponent: u8,
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        StoredCurrency { code: self.code.clone(), exponent: self.exponent }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = StoredCurrency::deserialize(deserializer)?;
+        Self::with_exponent(&stored.code, stored.exponent).map_err(serde::de::Error::custom)
+    }
+}
+
 /// An amount of money: never negative, never a float.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Money {
@@ -108,6 +127,21 @@ impl Money {
     /// The amount in minor units.
     pub fn amount_minor(&self) -> i128 {
         self.amount_minor
+    }
+
+    /// The same amount in minor units of `currency`; `None` for another code, or when it is not exact there.
+    /// Providers' tables of decimals differ from ISO 4217 for some currencies.
+    pub fn minor_in(&self, currency: &Currency) -> Option<i128> {
+        if self.currency.code != currency.code {
+            return None;
+        }
+        let (from, to) = (u32::from(self.currency.exponent), u32::from(currency.exponent));
+        let factor = 10_i128.pow(from.abs_diff(to));
+        if to >= from {
+            self.amount_minor.checked_mul(factor)
+        } else {
+            (self.amount_minor % factor == 0).then_some(self.amount_minor / factor)
+        }
     }
 
     /// The currency.

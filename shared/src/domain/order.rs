@@ -1,11 +1,11 @@
 //! The order: a fold over a set of events.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Money, PaymentEvent, Reference, Subject};
+use super::{Money, OrderState, PaymentEvent, Reference, Subject, fold};
 use crate::callback::UnixSeconds;
 
 /// Most events that one order holds.
@@ -28,15 +28,18 @@ pub struct Expectation {
 }
 
 /// What is stored of an order (or mandate, transfer, sub-merchant, token): everything else is derived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Whose and which.
     pub subject: Subject,
     /// What the merchant expects; absent until registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Expectation>,
     /// The set of events by [`Order::event_id`].
+    #[serde(default)]
     pub events: BTreeMap<String, PaymentEvent>,
     /// References by which this order may be found that another order also claims.
+    #[serde(default)]
     pub shared_references: BTreeSet<Reference>,
     /// Optimistic concurrency: the stored version, 0 when not stored yet.
     pub version: u64,
@@ -56,53 +59,18 @@ pub enum OrderError {
         /// The fact that differs.
         field: &'static str,
     },
-}
-
-/// Where an order stands, derived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Registered, nothing heard.
-    Created,
-    /// Events without a registration.
-    Unclaimed,
-    /// Begun.
-    Pending,
-    /// Money reserved.
-    Authorized,
-    /// Money taken, as expected.
-    Paid,
-    /// Paid, part of it given back.
-    PartiallyRefunded,
-    /// Paid, all of it given back.
-    Refunded,
-    /// A dispute is open.
-    Disputed,
-    /// A dispute was lost.
-    ChargedBack,
-    /// The last word is a failure.
-    Failed,
-    /// Given up.
-    Cancelled,
-    /// Not paid in time.
-    Expired,
-    /// Paid after expiry or closing.
-    LatePaid,
-    /// Two transactions paid for one order.
-    Overpaid,
-    /// Something contradicts what is expected; a person must look.
-    Held,
-    /// For subjects other than orders: in force, done, admitted.
-    Active,
-    /// For subjects other than orders: ended, failed, refused.
-    Inactive,
-}
-
-/// Everything derived from an order's events and expectation by one pure function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderState {
-    /// Where it stands.
-    pub status: Status,
+    /// An event names neither a subject nor a reference, so that no order can ever have it.
+    #[error("the event `{event_id}` names neither an order nor a reference")]
+    Unaddressed {
+        /// See [`Order::event_id`].
+        event_id: String,
+    },
+    /// References lead to more and more orders and events without end in sight.
+    #[error(
+        "following the references took more than {} steps, which is the limit",
+        super::references::ASKS_MAX
+    )]
+    TooManyReferences,
 }
 
 impl Order {
@@ -128,17 +96,62 @@ impl Order {
     /// # Errors
     /// [`OrderError::TooManyEvents`]; the order is unchanged then.
     pub fn absorb(&mut self, events: impl IntoIterator<Item = PaymentEvent>) -> Result<bool, OrderError> {
-        let _ = events.into_iter();
-        Ok(false)
+        let mut united = self.events.clone();
+        for event in events {
+            match united.entry(Self::event_id(&event)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(event);
+                }
+                Entry::Occupied(mut entry) if event < *entry.get() => {
+                    entry.insert(event);
+                }
+                Entry::Occupied(_) => {}
+            }
+        }
+        if united.len() > EVENTS_MAX {
+            return Err(OrderError::TooManyEvents);
+        }
+        let changed = united != self.events;
+        self.events = united;
+        Ok(changed)
     }
 
-    /// Learns what the merchant expects; the same again changes nothing. Says whether anything changed.
+    /// Learns what the merchant expects; the same again changes nothing, further references are added.
+    /// Says whether anything changed.
     ///
     /// # Errors
-    /// [`OrderError::Conflict`] when it is registered already with other facts.
+    /// [`OrderError::Conflict`] when it is registered already with another amount, user or expiry.
     pub fn register(&mut self, expected: Expectation) -> Result<bool, OrderError> {
-        self.expected = Some(expected);
-        Ok(true)
+        self.check_registration(&expected)?;
+        let known = self.expected.as_ref().unwrap_or(&expected);
+        let references: BTreeSet<Reference> =
+            known.references.iter().chain(&expected.references).cloned().collect();
+        let united = Some(Expectation { references: references.into_iter().collect(), ..expected });
+        let changed = united != self.expected;
+        self.expected = united;
+        Ok(changed)
+    }
+
+    /// Whether `expected` may be registered.
+    ///
+    /// # Errors
+    /// As [`Order::register`].
+    pub fn check_registration(&self, expected: &Expectation) -> Result<(), OrderError> {
+        let Some(known) = &self.expected else { return Ok(()) };
+        let differing = [
+            ("amount", known.amount != expected.amount),
+            ("user", known.user != expected.user),
+            ("expires_at", known.expires_at != expected.expires_at),
+        ];
+        match differing.into_iter().find(|(_, differs)| *differs) {
+            Some((field, _)) => Err(OrderError::Conflict { field }),
+            None => Ok(()),
+        }
+    }
+
+    /// Learns that another subject claims `reference` too. Says whether that is new.
+    pub fn mark_shared(&mut self, reference: Reference) -> bool {
+        self.shared_references.insert(reference)
     }
 
     /// All references that tie to this order: its events' and its registration's.
@@ -149,6 +162,6 @@ impl Order {
 
     /// Everything derived, from scratch.
     pub fn state(&self) -> OrderState {
-        OrderState { status: Status::Created }
+        fold::state(self)
     }
 }

@@ -3,14 +3,13 @@
 pub mod cached;
 pub mod system;
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::callback::{Credentials, UnixSeconds, Verified};
 use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
 
+pub use crate::domain::ReferenceRecord;
 pub use cached::CachedAccounts;
 pub use system::{SystemClock, SystemRandom};
 
@@ -79,15 +78,6 @@ pub enum Saved {
     Yes,
     /// Somebody else stored another version first: read again, fold again.
     LostRace,
-}
-
-/// What is known of a reference. Both sets only grow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReferenceRecord {
-    /// Subjects that it is tied to; more than one is a contradiction that holds them all.
-    pub subjects: BTreeSet<Subject>,
-    /// Events that name it and no order.
-    pub parked: Vec<PaymentEvent>,
 }
 
 /// A notification with its place in the user's inbox.
