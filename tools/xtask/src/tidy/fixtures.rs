@@ -7,6 +7,8 @@ use super::tree::Tree;
 
 const PROVIDERS: &str = "shared/src/providers";
 const FIXTURES: &str = "shared/fixtures";
+/// Files and folders beside the providers that are none.
+const SHARED_BY_PROVIDERS: &[&str] = &["described", "mod", "registry", "tests"];
 const REGISTRY: &str = "shared/src/providers/registry.rs";
 
 /// Checks providers against fixture folders and the registry.
@@ -34,21 +36,16 @@ pub fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Providers by name: each is a source that declares `PROVIDER`, or a description.
+/// Providers by name: whatever lies directly in their folder and is not part of what they share.
 fn providers(tree: &Tree) -> BTreeMap<&str, &str> {
     let mut providers = BTreeMap::new();
-    for (path, text) in tree.texts_of(&["rs", "toml"]) {
+    for (path, _) in tree.texts_of(&["rs", "toml"]) {
         let Some(below) = path.strip_prefix(PROVIDERS).and_then(|rest| rest.strip_prefix('/')) else {
             continue;
         };
-        let (stem, extension) = below.rsplit_once('.').unwrap_or((below, ""));
-        let is_provider = match extension {
-            "toml" => !stem.contains('/'),
-            _ => text.contains("pub static PROVIDER: Provider"),
-        };
-        if is_provider {
-            let name = stem.trim_end_matches("/mod");
-            providers.insert(name, path);
+        let name = below.split(['/', '.']).next().unwrap_or(below);
+        if !SHARED_BY_PROVIDERS.contains(&name) {
+            providers.entry(name).or_insert(path);
         }
     }
     providers

@@ -134,7 +134,9 @@ fn providers_and_fixtures_belong_together() {
     let coded = ("shared/src/providers/alipay.rs", "//! Doc.\npub static PROVIDER: Provider = provider();\n");
     let mapping = ("shared/fixtures/alipay/MAPPING.md", "# Alipay\n");
     let payload = ("shared/fixtures/alipay/payloads/paid.json", "{}");
-    check(&[registry, coded, mapping, payload], &[]);
+    let helper = ("shared/src/providers/alipay/events.rs", "//! Doc.\n");
+    let grammar = ("shared/src/providers/described/grammar.rs", "//! Doc.\n");
+    check(&[registry, coded, helper, grammar, mapping, payload], &[]);
     check(&[registry, coded, payload], &["fixtures/alipay/MAPPING.md is missing"]);
     check(&[registry, coded, mapping], &["fixtures/alipay/payloads is missing"]);
     check(&[registry, mapping], &["there is no provider `alipay`"]);
