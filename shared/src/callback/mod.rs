@@ -4,6 +4,7 @@
 //! [`Proof`], which only the checks in [`signature`] give out.
 
 pub mod answer;
+pub mod certificate;
 pub mod credentials;
 pub mod form;
 pub mod json;
