@@ -1,6 +1,8 @@
 //! The payment providers: each is a value in one file, beside one fixture folder.
 
+pub mod alipay;
 pub mod described;
+pub mod read;
 pub mod registry;
 
 use serde_json::{Map, Value};

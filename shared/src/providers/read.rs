@@ -1,0 +1,94 @@
+//! Readers that several mappings share.
+
+use encoding_rs::{Encoding, GBK, UTF_8};
+use jiff::{Timestamp, civil, tz};
+
+use super::MappingError;
+use crate::callback::form::Form;
+use crate::callback::{Rejection, UnixSeconds};
+use crate::domain::{Currency, Money};
+
+/// A time with its offset, such as `2024-05-20T10:00:12+08:00`.
+pub fn rfc3339(text: &str) -> Option<UnixSeconds> {
+    text.parse::<Timestamp>().ok().map(|at| UnixSeconds(at.as_second()))
+}
+
+/// A time in China without its offset: `2024-05-20 10:00:12` (a fraction is cut off) or `20240520100012`.
+pub fn china_time(text: &str) -> Option<UnixSeconds> {
+    let text = text.split('.').next().unwrap_or(text);
+    let local = civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text)
+        .or_else(|_| civil::DateTime::strptime("%Y%m%d%H%M%S", text))
+        .ok()?;
+    let at = local.to_zoned(tz::TimeZone::fixed(tz::offset(8))).ok()?;
+    Some(UnixSeconds(at.timestamp().as_second()))
+}
+
+/// An amount that must be there, in major units such as `19.99`.
+///
+/// # Errors
+/// [`MappingError::Field`] naming `field` when it is absent or not an exact amount of the currency.
+pub fn major(text: Option<&str>, currency: &str, field: &str) -> Result<Money, MappingError> {
+    let currency = Currency::new(currency).map_err(|_| MappingError::field("currency"))?;
+    text.and_then(|text| Money::parse_major(text, currency).ok()).ok_or_else(|| MappingError::field(field))
+}
+
+/// An amount that must be there, in minor units such as `1999`.
+///
+/// # Errors
+/// [`MappingError::Field`] naming `field` when it is absent or not digits.
+pub fn minor(text: Option<&str>, currency: &str, field: &str) -> Result<Money, MappingError> {
+    let currency = Currency::new(currency).map_err(|_| MappingError::field("currency"))?;
+    text.and_then(|text| Money::parse_minor(text, currency).ok()).ok_or_else(|| MappingError::field(field))
+}
+
+/// Text of a form's parameter in the charset that the form declares (UTF-8 without a declaration, or GBK).
+///
+/// # Errors
+/// [`MappingError::Field`] when it is not text in that charset, or the charset is another one.
+pub fn form_text(form: &Form, charset_parameter: &str, name: &str) -> Result<Option<String>, MappingError> {
+    let encoding: &'static Encoding =
+        match form.text(charset_parameter).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("utf-8" | "utf8") => UTF_8,
+            Some("gbk" | "gb2312" | "gb18030") => GBK,
+            Some(_) => return Err(MappingError::field(charset_parameter)),
+        };
+    let Some(bytes) = form.bytes(name).filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+    encoding
+        .decode_without_bom_handling_and_without_replacement(bytes)
+        .map(|text| Some(text.into_owned()))
+        .ok_or_else(|| MappingError::field(name))
+}
+
+/// Accepts a form whose names cannot be mistaken for `name=value&name`: such a name would sign the same
+/// text as other parameters.
+///
+/// # Errors
+/// [`Rejection::Malformed`].
+pub fn require_plain_names(form: &Form) -> Result<(), Rejection> {
+    let plain = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    };
+    if form.iter().all(|(name, _)| plain(name)) { Ok(()) } else { Err(Rejection::malformed("body")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_in_china_are_eight_hours_ahead() {
+        for text in ["2024-05-20 10:00:12", "2024-05-20 10:00:12.456", "20240520100012"] {
+            assert_eq!(china_time(text), Some(UnixSeconds(1_716_170_412)), "{text}");
+        }
+        assert_eq!(rfc3339("2024-05-20T10:00:12+08:00"), Some(UnixSeconds(1_716_170_412)));
+        assert_eq!(china_time("2024-13-20 10:00:12"), None);
+    }
+
+    #[test]
+    fn names_with_separators_are_refused() {
+        for (body, accepted) in [("a=1&b_2=x%3Dy%26z", true), ("a%3D1%26b=2", false), ("=1", false)] {
+            let form = Form::parse(body.as_bytes()).unwrap();
+            assert_eq!(require_plain_names(&form).is_ok(), accepted, "{body}");
+        }
+    }
+}
