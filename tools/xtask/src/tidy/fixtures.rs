@@ -8,7 +8,7 @@ use super::tree::Tree;
 const PROVIDERS: &str = "shared/src/providers";
 const FIXTURES: &str = "shared/fixtures";
 /// Files and folders beside the providers that are none.
-const SHARED_BY_PROVIDERS: &[&str] = &["described", "mod", "registry", "tests"];
+const SHARED_BY_PROVIDERS: &[&str] = &["described", "mod", "read", "registry", "tests"];
 const REGISTRY: &str = "shared/src/providers/registry.rs";
 
 /// Checks providers against fixture folders and the registry.
@@ -44,7 +44,7 @@ fn providers(tree: &Tree) -> BTreeMap<&str, &str> {
             continue;
         };
         let name = below.split(['/', '.']).next().unwrap_or(below);
-        if !SHARED_BY_PROVIDERS.contains(&name) {
+        if !SHARED_BY_PROVIDERS.contains(&name) && !name.ends_with("_tests") {
             providers.entry(name).or_insert(path);
         }
     }

@@ -42,15 +42,15 @@ const CLOCKS: &[&str] = &["Timestamp::now", "Zoned::now"];
 pub fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     let sources: Vec<_> =
         tree.texts_of(&["rs"]).map(|(path, text)| (path, text, Source::parse(text))).collect();
-    let test_files =
-        test_files(sources.iter().filter_map(|(path, _, source)| Some((*path, source.as_ref().ok()?))));
+    let offstage_files =
+        offstage_files(sources.iter().filter_map(|(path, _, source)| Some((*path, source.as_ref().ok()?))));
     for (path, text, source) in &sources {
         match source {
             Err(error) => findings.push(Finding::new(path, error.span().start().line, error.to_string())),
             Ok(source) => {
                 check_budgets(path, text, source, findings);
-                let is_test_file = is_test_file(path, &test_files);
-                check_names(path, source, is_test_file, findings);
+                let is_offstage_file = is_offstage_file(path, &offstage_files);
+                check_names(path, source, is_offstage_file, findings);
             }
         }
     }
@@ -74,13 +74,13 @@ fn check_budgets(path: &str, text: &str, source: &Source, findings: &mut Vec<Fin
     }
 }
 
-fn check_names(path: &str, source: &Source, is_test_file: bool, findings: &mut Vec<Finding>) {
+fn check_names(path: &str, source: &Source, is_offstage_file: bool, findings: &mut Vec<Finding>) {
     let is_pure = PURE_PLACES.iter().any(|place| path.starts_with(place));
     for named in &source.named {
         if FORBIDDEN_MACROS.contains(&named.path.rsplit("::").next().unwrap_or_default()) {
             findings.push(Finding::new(path, named.line, format!("`{}` is unfinished work", named.path)));
         }
-        if is_test_file || source.is_test_line(named.line) {
+        if is_offstage_file || source.is_offstage(named.line) {
             continue;
         }
         if is_aws(named) && !may_name_aws(path) {
@@ -112,8 +112,8 @@ fn is_impure(named: &Named) -> bool {
         || CLOCKS.iter().any(|clock| path.ends_with(clock))
 }
 
-/// The files, and folders ending with `/`, that a `#[cfg(test)] mod name;` brings in.
-fn test_files<'a>(sources: impl Iterator<Item = (&'a str, &'a Source)>) -> BTreeSet<String> {
+/// The files, and folders ending with `/`, that a `mod name;` only for tests or the sandbox brings in.
+fn offstage_files<'a>(sources: impl Iterator<Item = (&'a str, &'a Source)>) -> BTreeSet<String> {
     let mut files = BTreeSet::new();
     for (path, source) in sources {
         let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
@@ -121,7 +121,7 @@ fn test_files<'a>(sources: impl Iterator<Item = (&'a str, &'a Source)>) -> BTree
             "mod.rs" | "lib.rs" | "main.rs" | "handler.rs" => folder.to_owned(),
             _ => path.trim_end_matches(".rs").to_owned(),
         };
-        for module in &source.test_modules {
+        for module in &source.offstage_modules {
             files.insert(format!("{home}/{module}.rs"));
             files.insert(format!("{home}/{module}/"));
         }
@@ -129,9 +129,9 @@ fn test_files<'a>(sources: impl Iterator<Item = (&'a str, &'a Source)>) -> BTree
     files
 }
 
-fn is_test_file(path: &str, test_files: &BTreeSet<String>) -> bool {
+fn is_offstage_file(path: &str, offstage_files: &BTreeSet<String>) -> bool {
     let folders = path.match_indices('/').map(|(at, _)| &path[..=at]);
-    test_files.contains(path)
-        || folders.into_iter().any(|folder| test_files.contains(folder) || folder.ends_with("/tests/"))
+    offstage_files.contains(path)
+        || folders.into_iter().any(|folder| offstage_files.contains(folder) || folder.ends_with("/tests/"))
         || path.starts_with("tests/")
 }

@@ -1,4 +1,4 @@
-//! One Rust source, parsed: its functions, its test-only lines and every path that its code names.
+//! One Rust source, parsed: its functions, what of it no function runs, and every path that its code names.
 
 use std::ops::RangeInclusive;
 
@@ -14,9 +14,9 @@ pub struct Source {
     pub functions: Vec<Function>,
     /// Every path and macro name in its code, macro bodies included, comments and texts excluded.
     pub named: Vec<Named>,
-    /// Modules in files of their own that exist only for tests.
-    pub test_modules: Vec<String>,
-    test_lines: Vec<RangeInclusive<usize>>,
+    /// Modules in files of their own that exist only for tests or the sandbox.
+    pub offstage_modules: Vec<String>,
+    offstage_lines: Vec<RangeInclusive<usize>>,
 }
 
 /// A function with a body.
@@ -53,22 +53,22 @@ impl Source {
             has_module_doc: file.attrs.iter().any(|attribute| attribute.path().is_ident("doc")),
             functions: items.functions,
             named,
-            test_modules: items.test_modules,
-            test_lines: items.test_lines,
+            offstage_modules: items.offstage_modules,
+            offstage_lines: items.offstage_lines,
         })
     }
 
-    /// Whether the line belongs to an item that exists only for tests.
-    pub fn is_test_line(&self, line: usize) -> bool {
-        self.test_lines.iter().any(|lines| lines.contains(&line))
+    /// Whether the line belongs to an item that exists only for tests or the sandbox: no deployed function has it.
+    pub fn is_offstage(&self, line: usize) -> bool {
+        self.offstage_lines.iter().any(|lines| lines.contains(&line))
     }
 }
 
 #[derive(Default)]
 struct Items {
     functions: Vec<Function>,
-    test_modules: Vec<String>,
-    test_lines: Vec<RangeInclusive<usize>>,
+    offstage_modules: Vec<String>,
+    offstage_lines: Vec<RangeInclusive<usize>>,
 }
 
 impl Items {
@@ -78,25 +78,25 @@ impl Items {
         self.functions.push(Function { name: signature.ident.to_string(), line, line_count });
     }
 
-    fn note_if_test(&mut self, attributes: &[syn::Attribute], item: &impl Spanned) -> bool {
-        let is_test = attributes.iter().any(is_test_attribute);
-        if is_test {
+    fn note_if_offstage(&mut self, attributes: &[syn::Attribute], item: &impl Spanned) -> bool {
+        let is_offstage = attributes.iter().any(is_offstage_attribute);
+        if is_offstage {
             let span = item.span();
-            self.test_lines.push(span.start().line..=span.end().line);
+            self.offstage_lines.push(span.start().line..=span.end().line);
         }
-        is_test
+        is_offstage
     }
 }
 
 impl<'ast> Visit<'ast> for Items {
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
-        self.note_if_test(&item.attrs, item);
+        self.note_if_offstage(&item.attrs, item);
         self.function(&item.sig, &item.block);
         visit::visit_item_fn(self, item);
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        self.note_if_test(&item.attrs, item);
+        self.note_if_offstage(&item.attrs, item);
         self.function(&item.sig, &item.block);
         visit::visit_impl_item_fn(self, item);
     }
@@ -109,30 +109,38 @@ impl<'ast> Visit<'ast> for Items {
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
-        if self.note_if_test(&item.attrs, item) && item.content.is_none() {
-            self.test_modules.push(item.ident.to_string());
+        if self.note_if_offstage(&item.attrs, item) && item.content.is_none() {
+            self.offstage_modules.push(item.ident.to_string());
         }
         visit::visit_item_mod(self, item);
     }
 
     fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
-        self.note_if_test(&item.attrs, item);
+        self.note_if_offstage(&item.attrs, item);
         visit::visit_item_impl(self, item);
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        self.note_if_test(&item.attrs, item);
+        self.note_if_offstage(&item.attrs, item);
     }
 }
 
-/// `#[test]`, `#[tokio::test]` and `#[cfg(test)]`, but not `#[cfg(not(test))]`.
-fn is_test_attribute(attribute: &syn::Attribute) -> bool {
+/// `#[test]`, `#[tokio::test]`, `#[cfg(test)]` and `#[cfg(feature = "sandbox")]`, but nothing negated.
+fn is_offstage_attribute(attribute: &syn::Attribute) -> bool {
     let path = attribute.path();
     if path.segments.last().is_some_and(|last| last.ident == "test") {
         return true;
     }
     path.is_ident("cfg")
-        && attribute.parse_args::<syn::Path>().is_ok_and(|condition| condition.is_ident("test"))
+        && attribute.parse_args::<syn::Meta>().is_ok_and(|condition| match &condition {
+            syn::Meta::Path(path) => path.is_ident("test"),
+            syn::Meta::NameValue(pair) => pair.path.is_ident("feature") && is_text(&pair.value, "sandbox"),
+            syn::Meta::List(_) => false,
+        })
+}
+
+fn is_text(value: &syn::Expr, text: &str) -> bool {
+    matches!(value, syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(have), .. }) if have.value() == text)
 }
 
 /// Reads paths off the tokens: `a::b` is one, and in `a::{b, c}` there are `a::b` and `a::c`.

@@ -95,13 +95,21 @@ fn pure_folders_are_pure() {
 }
 
 #[test]
-fn tests_of_pure_folders_may_do_what_they_like() {
+fn tests_and_sandbox_of_pure_folders_may_do_what_they_like() {
     let impure = "//! Doc.\nuse std::env;\n";
     let parent = "//! Doc.\n#[cfg(test)]\nmod laws;\n";
     let files = |parent_path, child_path| [(parent_path, parent), (child_path, impure)];
     check(&files("shared/src/domain/mod.rs", "shared/src/domain/laws.rs"), &[]);
     check(&files("shared/src/domain/order.rs", "shared/src/domain/order/laws.rs"), &[]);
     check(&files("shared/src/domain/mod.rs", "shared/src/domain/laws/deep/a.rs"), &[]);
+    let sandbox =
+        "//! Doc.\n#[cfg(feature = \"sandbox\")]\nmod keys;\n#[cfg(feature = \"aws\")]\nmod queue;\n";
+    check(
+        &[("shared/src/providers/mod.rs", sandbox), ("shared/src/providers/described/keys.rs", impure)],
+        &["std::env"],
+    );
+    check(&[("shared/src/domain/mod.rs", sandbox), ("shared/src/domain/keys.rs", impure)], &[]);
+    check(&[("shared/src/domain/mod.rs", sandbox), ("shared/src/domain/queue.rs", impure)], &["std::env"]);
     check(&files("shared/src/domain/mod.rs", "shared/src/domain/other.rs"), &["other.rs:2: `std::env`"]);
     let inline =
         "//! Doc.\n#[test]\nfn a() {\n    std::env::var(\"A\");\n}\nfn b() { std::env::var(\"A\"); }\n";
