@@ -5,9 +5,14 @@
 pub mod api;
 pub mod binary;
 pub mod listener;
+pub mod logs;
 pub mod server;
+pub mod storm;
+pub mod told;
 pub mod wait;
+pub mod world;
 
 pub use api::Api;
 pub use listener::Listener;
 pub use server::Server;
+pub use world::World;

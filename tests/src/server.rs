@@ -7,6 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use paybell_cli::demo::DemoAccount;
+use rusqlite::OpenFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -29,6 +30,15 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// What it shall log, in the words of `RUST_LOG`; its own default when absent.
     pub log_filter: Option<String>,
+}
+
+/// How many messages wait or are in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Verified callbacks.
+    pub callbacks: u64,
+    /// Those that could not be applied.
+    pub dead_letters: u64,
 }
 
 impl Server {
@@ -107,6 +117,25 @@ impl Server {
     pub fn log(&self) -> String {
         let bytes = std::fs::read(log_file(self.folder.path())).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// How many messages the queue's file holds, those in flight included.
+    pub fn queued(&self) -> Queued {
+        let file = self.data().join("queue.sqlite");
+        let count = |dead_letter: bool| -> rusqlite::Result<u64> {
+            let connection = rusqlite::Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            connection.busy_timeout(PATIENCE)?;
+            connection.query_row(
+                "SELECT count(*) FROM messages WHERE ?1 = EXISTS (
+                     SELECT 1 FROM queues WHERE queues.dead_letter_queue = messages.queue)",
+                [dead_letter],
+                |row| row.get(0),
+            )
+        };
+        let count = |dead_letter| {
+            count(dead_letter).unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()))
+        };
+        Queued { callbacks: count(false), dead_letters: count(true) }
     }
 
     async fn wait_until_ready(&mut self) {

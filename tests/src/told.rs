@@ -1,0 +1,58 @@
+//! What users were told, brought into a form that can be compared.
+
+use std::collections::BTreeMap;
+
+use paybell_cli::simulate::{Outcome, Scenario};
+use serde_json::Value;
+
+/// Notifications by id. Panics when one id is there twice.
+pub fn by_id(notifications: Vec<Value>) -> BTreeMap<String, Value> {
+    let count = notifications.len();
+    let by_id: BTreeMap<String, Value> =
+        notifications.into_iter().map(|told| (text(&told, "id").to_owned(), told)).collect();
+    assert_eq!(by_id.len(), count, "an id is there twice; those that are: {:#?}", by_id.keys());
+    by_id
+}
+
+/// How many notifications there are of each kind.
+pub fn kinds<'a>(notifications: impl IntoIterator<Item = &'a Value>) -> BTreeMap<String, usize> {
+    let mut kinds = BTreeMap::new();
+    for told in notifications {
+        *kinds.entry(text(told, "kind").to_owned()).or_default() += 1;
+    }
+    kinds
+}
+
+/// A text that a notification must have.
+pub fn text<'a>(notification: &'a Value, name: &str) -> &'a str {
+    notification[name].as_str().unwrap_or_else(|| panic!("no text `{name}` in {notification:#}"))
+}
+
+/// How many notifications of each kind a scenario means that ends with this outcome.
+pub fn expected_kinds(scenario: Scenario, outcome: Outcome) -> BTreeMap<String, usize> {
+    let kinds: &[&str] = match scenario {
+        _ if outcome == Outcome::Unchanged => &[],
+        Scenario::Paid | Scenario::Duplicate | Scenario::BeforeOrder | Scenario::Stale | Scenario::Forged => {
+            &["payment.captured"]
+        }
+        Scenario::Refunded | Scenario::PartialRefund | Scenario::Reordered => {
+            &["payment.captured", "refund.succeeded"]
+        }
+        Scenario::Failed => &["payment.failed"],
+        Scenario::WrongAmount => &["order.held"],
+    };
+    kinds.iter().map(|kind| ((*kind).to_owned(), 1)).collect()
+}
+
+/// The kinds to compare with [`expected_kinds`]: whether a refund that overtook its payment is seen alone,
+/// and the order held for that moment, is a matter of chance.
+pub fn kinds_that_count<'a>(
+    scenario: Scenario,
+    notifications: impl IntoIterator<Item = &'a Value>,
+) -> BTreeMap<String, usize> {
+    let mut kinds = kinds(notifications);
+    if matches!(scenario, Scenario::Refunded | Scenario::PartialRefund | Scenario::Reordered) {
+        kinds.remove("order.held");
+    }
+    kinds
+}

@@ -1,0 +1,207 @@
+//! A running Paybell with its demo account, and the providers' side of it.
+
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+use paybell_cli::demo::DemoAccount;
+use paybell_cli::simulate::{Delivery, Facts, Outcome, Scenario, Step, home_currency, plan};
+use paybell_shared::callback::{Answer as ProviderAnswer, UnixSeconds};
+use paybell_shared::domain::{Currency, Money};
+use paybell_shared::providers::{Provider, Registry};
+use paybell_shared::sandbox::{SandboxKeys, SignedRequest};
+use serde_json::{Value, json};
+
+use crate::api::{Answer, Api};
+use crate::logs;
+use crate::server::{Options, Server};
+use crate::wait::until;
+
+/// What the orders of the tests ask for, in minor units.
+pub const AMOUNT_MINOR: i128 = 1_999;
+
+/// A running Paybell with its demo account, and the providers' side of it.
+pub struct World {
+    /// The process.
+    pub server: Server,
+    /// The merchant's and the providers' client.
+    pub api: Api,
+    /// The demo account.
+    pub demo: DemoAccount,
+    registry: Registry,
+    sent: Mutex<Vec<SignedRequest>>,
+}
+
+impl World {
+    /// Starts it with a fresh data folder.
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    /// Starts it with a fresh data folder and options.
+    pub async fn start_with(options: Options) -> Self {
+        let server = Server::start_with(options).await;
+        let (api, demo) = (server.api(), server.demo());
+        Self { server, api, demo, registry: Registry::new(Vec::new()), sent: Mutex::default() }
+    }
+
+    /// Every built-in provider.
+    pub fn providers(&self) -> impl Iterator<Item = &'static Provider> {
+        self.registry.iter()
+    }
+
+    /// The provider of this name.
+    pub fn provider(&self, name: &str) -> &'static Provider {
+        self.registry.find(name).unwrap_or_else(|| panic!("there is no provider `{name}`"))
+    }
+
+    /// The demo account's sandbox keys for a provider.
+    pub fn keys(&self, provider: &Provider) -> &SandboxKeys {
+        let keys = self.demo.providers.get(provider.name);
+        keys.unwrap_or_else(|| panic!("the demo account has no keys for `{}`", provider.name))
+    }
+
+    /// The facts of an order that asks for [`AMOUNT_MINOR`] in the provider's home currency.
+    pub fn facts(&self, provider: &Provider, order_id: &str) -> Facts {
+        let currency = Currency::new(home_currency(provider.name)).expect("home currencies are currencies");
+        Facts {
+            account: self.demo.account.clone(),
+            order_id: order_id.to_owned(),
+            amount: Money::from_minor(AMOUNT_MINOR, currency).expect("the amount is not negative"),
+            now: now(),
+        }
+    }
+
+    /// The steps of a scenario for an order.
+    pub fn plan(&self, provider: &Provider, scenario: Scenario, facts: &Facts) -> Vec<Step> {
+        plan(provider, self.keys(provider), scenario, facts)
+            .unwrap_or_else(|error| panic!("{} {scenario}: {error}", provider.name))
+    }
+
+    /// The requests of a scenario in the order in which its steps send them.
+    pub fn requests(&self, provider: &Provider, scenario: Scenario, facts: &Facts) -> Vec<SignedRequest> {
+        let steps = self.plan(provider, scenario, facts).into_iter();
+        steps
+            .filter_map(|step| match step {
+                Step::Send(delivery) => Some(delivery.request),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Carries out a scenario and returns its last outcome; `user` is the one who is told.
+    pub async fn perform(
+        &self,
+        provider: &Provider,
+        scenario: Scenario,
+        facts: &Facts,
+        user: &str,
+    ) -> Outcome {
+        let mut last = Outcome::Unchanged;
+        for step in self.plan(provider, scenario, facts) {
+            match step {
+                Step::Register => self.register(facts, user).await,
+                Step::Send(delivery) => self.send(provider, &delivery).await,
+                Step::Await(outcome) => {
+                    self.wait_for_outcome(facts, outcome).await;
+                    last = outcome;
+                }
+                Step::Note(_) => {}
+            }
+        }
+        last
+    }
+
+    /// Registers the order of `facts`, which must be new to the merchant.
+    pub async fn register(&self, facts: &Facts, user: &str) {
+        let answer = self.api.register(&registration(facts, user)).await;
+        assert_eq!(answer.status, 201, "registering {}: {answer:?}", facts.order_id);
+    }
+
+    /// Delivers a request to the demo account and remembers it for [`World::assert_log_is_clean`].
+    pub async fn deliver(&self, provider: &Provider, request: &SignedRequest) -> Answer {
+        self.deliver_to(&self.demo.account, provider.name, request).await
+    }
+
+    /// Delivers a request to any account and provider name, and remembers it.
+    pub async fn deliver_to(&self, account: &str, provider: &str, request: &SignedRequest) -> Answer {
+        self.sent.lock().expect("no holder of this lock panics").push(request.clone());
+        let answer = self.api.deliver(account, provider, request).await;
+        answer.unwrap_or_else(|error| panic!("delivering to {account}/{provider}: {error:?}"))
+    }
+
+    /// Delivers a request that must be acknowledged as the provider wants it.
+    pub async fn deliver_genuine(&self, provider: &Provider, request: &SignedRequest) {
+        assert_answer(&self.deliver(provider, request).await, &provider.answers.success, provider.name);
+    }
+
+    /// Delivers a request that must be refused with this status and the provider's failure body.
+    pub async fn deliver_refused(&self, provider: &Provider, request: &SignedRequest, status: u16) {
+        let answer = self.deliver(provider, request).await;
+        assert_answer(&answer, &provider.answers.failure(status), provider.name);
+    }
+
+    async fn send(&self, provider: &Provider, delivery: &Delivery) {
+        let copies = (0..delivery.copies).map(|_| async {
+            match delivery.accepted {
+                true => self.deliver_genuine(provider, &delivery.request).await,
+                false => self.deliver_refused(provider, &delivery.request, 401).await,
+            }
+        });
+        join_all(copies).await;
+    }
+
+    async fn wait_for_outcome(&self, facts: &Facts, outcome: Outcome) {
+        match outcome {
+            Outcome::Unchanged => {
+                self.settle().await;
+                let order = self.api.order_if_any(&facts.order_id).await;
+                assert_eq!(order["events"], json!([]), "{order:#}");
+                assert_eq!(order["status"], "created", "{order:#}");
+            }
+            Outcome::Is { status, captured_minor, refunded_minor } => {
+                let expected = json!([status, captured_minor, refunded_minor]);
+                let facts_of = |order: &Value| {
+                    json!([order["status"], order["captured_minor"], order["refunded_minor"]])
+                };
+                let what = format!("order {} to be {expected}", facts.order_id);
+                let ask = async || self.api.order_if_any(&facts.order_id).await;
+                until(&what, ask, |order| facts_of(order) == expected).await;
+            }
+        }
+    }
+
+    /// Waits until every acknowledged callback has been applied.
+    pub async fn settle(&self) {
+        let queues = async || self.server.queued();
+        until("the queues to be empty", queues, |queued| queued.callbacks == 0).await;
+    }
+
+    /// Fails when the log holds a secret of the demo account, or a signature or part of a body that was delivered.
+    pub fn assert_log_is_clean(&self) {
+        let sent = self.sent.lock().expect("no holder of this lock panics");
+        logs::assert_clean(&self.server.log(), &self.demo, &sent);
+    }
+}
+
+/// The body that registers the order of `facts`.
+pub fn registration(facts: &Facts, user: &str) -> Value {
+    json!({
+        "order_id": facts.order_id,
+        "amount_minor": facts.amount.amount_minor().to_string(),
+        "currency": facts.amount.currency().code(),
+        "user": user,
+    })
+}
+
+/// Fails unless a callback was answered exactly so.
+pub fn assert_answer(answer: &Answer, expected: &ProviderAnswer, provider: &str) {
+    let got = (answer.status, answer.content_type.as_str(), answer.body.as_str());
+    assert_eq!(got, (expected.status, expected.content_type, expected.body), "{provider}");
+}
+
+/// The time now.
+pub fn now() -> UnixSeconds {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    UnixSeconds(i64::try_from(since_1970.as_secs()).expect("seconds fit for long"))
+}

@@ -1,0 +1,197 @@
+//! Registered orders, a signed callback for each, and when each was acknowledged and pushed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use paybell_cli::simulate::Scenario;
+use paybell_cli::simulate::request::http_text;
+use paybell_shared::providers::Provider;
+use paybell_tests::{Api, World, listener};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::connection::Connection;
+
+const USER: &str = "bench-user";
+/// Registrations under way at once.
+const REGISTERING: usize = 32;
+/// A push that does not come within this is a fault of the product, not a slow one.
+const PUSH_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A world with orders registered and callbacks signed.
+pub struct Load {
+    world: World,
+    callbacks: Vec<Callback>,
+}
+
+struct Callback {
+    order_id: String,
+    request: Vec<u8>,
+    success: (u16, &'static str),
+}
+
+/// What happened to one callback.
+#[derive(Clone, Copy, Debug)]
+pub struct Trace {
+    /// When it was sent.
+    pub sent: Instant,
+    /// When its acknowledgement had been read.
+    pub acknowledged: Instant,
+    /// When its notification had been read from the WebSocket.
+    pub pushed: Instant,
+}
+
+impl Load {
+    /// Starts a fresh server, registers `count` orders and signs a payment for each, of all providers in turn.
+    pub async fn prepare(count: usize) -> Self {
+        let world = World::start().await;
+        let providers: Vec<&'static Provider> = world.providers().collect();
+        let numbers: Vec<usize> = (0..count).collect();
+        for some in numbers.chunks(REGISTERING) {
+            join_all(some.iter().map(|number| register(&world, &providers, *number))).await;
+        }
+        let callbacks = numbers.iter().map(|number| sign(&world, &providers, *number)).collect();
+        Self { world, callbacks }
+    }
+
+    /// Sends everything over `connections` connections, each of which waits for its acknowledgement.
+    pub async fn send_at_full_speed(&self, connections: usize) -> Vec<Trace> {
+        let pushes = Pushes::listen(&self.world.api, self.callbacks.len()).await;
+        let next = AtomicUsize::new(0);
+        let workers = (0..connections).map(|_| async {
+            let mut connection = self.connect().await;
+            let mut sent = Vec::new();
+            while let Some((index, callback)) = self.take(&next) {
+                sent.push((index, callback.deliver(&mut connection).await));
+            }
+            sent
+        });
+        let sent = join_all(workers).await.into_iter().flatten().collect();
+        pushes.trace(sent).await
+    }
+
+    /// Sends everything at `per_second`, whatever the answers take.
+    pub async fn send_paced(&self, per_second: u32, connections: usize) -> Vec<Trace> {
+        let pushes = Pushes::listen(&self.world.api, self.callbacks.len()).await;
+        let next = AtomicUsize::new(0);
+        let interval = Duration::from_secs(1) / per_second;
+        let begun = Instant::now();
+        let workers = (0..connections).map(|_| async {
+            let mut connection = self.connect().await;
+            let mut sent = Vec::new();
+            while let Some((index, callback)) = self.take(&next) {
+                let due = begun + interval * u32::try_from(index).expect("a bench has fewer callbacks");
+                tokio::time::sleep_until(due.into()).await;
+                sent.push((index, callback.deliver(&mut connection).await));
+            }
+            sent
+        });
+        let sent = join_all(workers).await.into_iter().flatten().collect();
+        pushes.trace(sent).await
+    }
+
+    async fn connect(&self) -> Connection {
+        let connection = Connection::open(self.world.server.port()).await;
+        connection.unwrap_or_else(|error| panic!("cannot connect: {error}"))
+    }
+
+    fn take(&self, next: &AtomicUsize) -> Option<(usize, &Callback)> {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        Some((index, self.callbacks.get(index)?))
+    }
+}
+
+impl Callback {
+    async fn deliver(&self, connection: &mut Connection) -> (Instant, Instant) {
+        let sent = Instant::now();
+        let reply = connection.exchange(&self.request).await;
+        let acknowledged = Instant::now();
+        let reply = reply.unwrap_or_else(|error| panic!("order {}: {error}", self.order_id));
+        let answer = (reply.status, String::from_utf8_lossy(&reply.body).into_owned());
+        assert_eq!((answer.0, answer.1.as_str()), self.success, "order {}", self.order_id);
+        (sent, acknowledged)
+    }
+}
+
+fn order_id(number: usize) -> String {
+    format!("bench{number:07}")
+}
+
+fn number_of(order_id: &str) -> Option<usize> {
+    order_id.strip_prefix("bench")?.parse().ok()
+}
+
+async fn register(world: &World, providers: &[&'static Provider], number: usize) {
+    let facts = world.facts(providers[number % providers.len()], &order_id(number));
+    world.register(&facts, USER).await;
+}
+
+fn sign(world: &World, providers: &[&'static Provider], number: usize) -> Callback {
+    let provider = providers[number % providers.len()];
+    let facts = world.facts(provider, &order_id(number));
+    let requests = world.requests(provider, Scenario::Paid, &facts);
+    let [request] = requests.as_slice() else {
+        panic!("{} pays with {} callbacks, not one", provider.name, requests.len())
+    };
+    let host = format!("127.0.0.1:{}", world.server.port());
+    Callback {
+        order_id: facts.order_id,
+        request: http_text(&world.demo.account, provider.name, &host, request),
+        success: (provider.answers.success.status, provider.answers.success.body),
+    }
+}
+
+/// The user's WebSocket, read by a task of its own.
+struct Pushes {
+    arrivals: mpsc::UnboundedReceiver<(usize, Instant)>,
+    reader: JoinHandle<()>,
+    expected: usize,
+}
+
+impl Pushes {
+    async fn listen(api: &Api, expected: usize) -> Self {
+        let socket = listener::open(api, USER).await;
+        let mut socket = socket.unwrap_or_else(|error| panic!("cannot open the WebSocket: {error}"));
+        let (tell, arrivals) = mpsc::unbounded_channel();
+        let reader = tokio::spawn(async move {
+            while let Some(Ok(message)) = socket.next().await {
+                let arrived = Instant::now();
+                let Message::Text(text) = message else { continue };
+                let told: Value = serde_json::from_str(&text).unwrap_or_default();
+                if told["kind"] == "payment.captured"
+                    && let Some(number) = told["order_id"].as_str().and_then(number_of)
+                    && tell.send((number, arrived)).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Self { arrivals, reader, expected }
+    }
+
+    /// Waits for every push; the first one of each order counts.
+    async fn trace(mut self, sent: Vec<(usize, (Instant, Instant))>) -> Vec<Trace> {
+        let mut pushed = vec![None; self.expected];
+        let mut missing = self.expected;
+        while missing > 0 {
+            let arrival = tokio::time::timeout(PUSH_PATIENCE, self.arrivals.recv()).await;
+            let Ok(Some((number, arrived))) = arrival else {
+                panic!("{missing} of {} notifications were never pushed", self.expected)
+            };
+            if pushed[number].is_none() {
+                pushed[number] = Some(arrived);
+                missing -= 1;
+            }
+        }
+        self.reader.abort();
+        let trace = |(number, (sent, acknowledged)): (usize, (Instant, Instant))| {
+            let pushed = pushed[number].expect("none is missing");
+            Trace { sent, acknowledged, pushed }
+        };
+        sent.into_iter().map(trace).collect()
+    }
+}
