@@ -13,6 +13,7 @@ pub struct Registry {
 #[rustfmt::skip]
 static BUILT_IN: &[&Provider] = &[
     &super::alipay::PROVIDER,
+    &super::wechatpay_v3::PROVIDER,
 ];
 
 /// The built-in providers, in the order in which they are listed.
