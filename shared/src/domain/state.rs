@@ -105,6 +105,8 @@ pub enum Reason {
     CurrencyMismatch,
     /// More was given back than was taken.
     RefundExceedsCaptured,
+    /// Money was given back and the provider did not say how much.
+    RefundAmountMissing,
     /// A reference of this order is claimed by another one too.
     SharedReference,
     /// More than one transaction paid, and the surplus is not given back yet.
@@ -122,6 +124,7 @@ impl Reason {
         Self::AmountMissing,
         Self::CurrencyMismatch,
         Self::RefundExceedsCaptured,
+        Self::RefundAmountMissing,
         Self::SharedReference,
         Self::SurplusTransaction,
         Self::PaidAfterExpiry,
@@ -135,6 +138,7 @@ impl Reason {
             Self::AmountMissing => "amount_missing",
             Self::CurrencyMismatch => "currency_mismatch",
             Self::RefundExceedsCaptured => "refund_exceeds_captured",
+            Self::RefundAmountMissing => "refund_amount_missing",
             Self::SharedReference => "shared_reference",
             Self::SurplusTransaction => "surplus_transaction",
             Self::PaidAfterExpiry => "paid_after_expiry",
@@ -149,7 +153,7 @@ impl Reason {
 
     /// Whether it doubts that the captured money pays for this order, so that nobody is told it is paid.
     pub fn doubts_payment(self) -> bool {
-        self.holds() && self != Self::RefundExceedsCaptured
+        self.holds() && !matches!(self, Self::RefundExceedsCaptured | Self::RefundAmountMissing)
     }
 }
 
