@@ -99,14 +99,8 @@ impl RsaKey {
     /// # Errors
     /// [`Rejection::Unconfigured`] naming `field` when it is not such a key.
     pub fn from_public_key_text(text: &str, field: &str) -> Result<Self, Rejection> {
-        use base64::{Engine as _, engine::general_purpose::STANDARD};
         let unconfigured = || Rejection::unconfigured(field);
-        let base64: String = text
-            .lines()
-            .filter(|line| !line.starts_with("-----"))
-            .flat_map(|line| line.chars().filter(|character| !character.is_whitespace()))
-            .collect();
-        let der = STANDARD.decode(base64).map_err(|_| unconfigured())?;
+        let der = public_key_der(text).ok_or_else(unconfigured)?;
         Self::from_spki_der(&der).ok_or_else(unconfigured)
     }
 
@@ -139,6 +133,92 @@ impl RsaKey {
             .map(|()| Proof(()))
             .map_err(|_| Rejection::SignatureMismatch)
     }
+}
+
+/// The DER in a PEM text or in bare base64.
+fn public_key_der(text: &str) -> Option<Vec<u8>> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let base64: String = text
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .flat_map(|line| line.chars().filter(|character| !character.is_whitespace()))
+        .collect();
+    STANDARD.decode(base64).ok()
+}
+
+/// How an ECDSA signature is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EcdsaForm {
+    /// ASN.1 DER.
+    Der,
+    /// Both numbers with 32 bytes each.
+    Raw,
+}
+
+/// A public key on the curve P-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EcdsaP256Key {
+    point: Vec<u8>,
+}
+
+impl EcdsaP256Key {
+    /// Reads a key in PEM (`BEGIN PUBLIC KEY`), or bare base64 of the same DER.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] naming `field` when it is not such a key.
+    pub fn from_public_key_text(text: &str, field: &str) -> Result<Self, Rejection> {
+        use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
+        use x509_parser::prelude::FromDer;
+        let unconfigured = || Rejection::unconfigured(field);
+        let der = public_key_der(text).ok_or_else(unconfigured)?;
+        let (rest, key) =
+            x509_parser::x509::SubjectPublicKeyInfo::from_der(&der).map_err(|_| unconfigured())?;
+        let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+        let on_curve = rest.is_empty()
+            && key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY
+            && curve.is_some_and(|curve| curve == OID_EC_P256);
+        if !on_curve {
+            return Err(unconfigured());
+        }
+        Ok(Self { point: key.subject_public_key.data.to_vec() })
+    }
+
+    /// Accepts when `signature` is this key's over the SHA-256 of `message`.
+    ///
+    /// # Errors
+    /// [`Rejection::SignatureMismatch`].
+    pub fn require_signature(
+        &self,
+        form: EcdsaForm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<Proof, Rejection> {
+        let algorithm = match form {
+            EcdsaForm::Der => &verification::ECDSA_P256_SHA256_ASN1,
+            EcdsaForm::Raw => &verification::ECDSA_P256_SHA256_FIXED,
+        };
+        verification::UnparsedPublicKey::new(algorithm, &self.point)
+            .verify(message, signature)
+            .map(|()| Proof(()))
+            .map_err(|_| Rejection::SignatureMismatch)
+    }
+}
+
+/// Accepts when one of `candidates` is the shared `token` itself: it proves the sender, not the content.
+///
+/// # Errors
+/// [`Rejection::Unconfigured`] for an empty token, [`Rejection::MissingSignature`] without candidates,
+/// [`Rejection::SignatureMismatch`] when none equals it.
+pub fn require_token(token: &[u8], candidates: &[Vec<u8>]) -> Result<Proof, Rejection> {
+    if token.is_empty() {
+        return Err(Rejection::unconfigured("token"));
+    }
+    if candidates.is_empty() {
+        return Err(Rejection::MissingSignature);
+    }
+    let matches =
+        candidates.iter().fold(subtle::Choice::from(0), |found, candidate| found | token.ct_eq(candidate));
+    if bool::from(matches) { Ok(Proof(())) } else { Err(Rejection::SignatureMismatch) }
 }
 
 /// Accepts when one of `candidates` is the Ed25519 signature of `message` by the 32-byte `public_key`.

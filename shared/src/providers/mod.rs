@@ -4,6 +4,7 @@ pub mod alipay;
 pub mod described;
 pub mod read;
 pub mod registry;
+pub mod stripe;
 pub mod wechatpay_v3;
 
 use serde_json::{Map, Value};

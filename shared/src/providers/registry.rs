@@ -1,6 +1,9 @@
 //! All providers by name: the built-in ones and those that a deployment's configuration adds.
 
+use std::sync::LazyLock;
+
 use super::Provider;
+use super::described::described;
 
 /// All providers by name.
 #[derive(Default)]
@@ -8,13 +11,16 @@ pub struct Registry {
     configured: Vec<&'static Provider>,
 }
 
-/// One line for each built-in provider.
+/// One line for each built-in provider; descriptions are read once, at the first use.
 // Shortest line each, so that adding one changes one line.
 #[rustfmt::skip]
-static BUILT_IN: &[&Provider] = &[
+static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::alipay::PROVIDER,
+    described("razorpay", include_str!("razorpay.toml")),
+    described("standard_webhooks", include_str!("standard_webhooks.toml")),
+    super::stripe::provider(),
     &super::wechatpay_v3::PROVIDER,
-];
+]);
 
 /// The built-in providers, in the order in which they are listed.
 pub fn built_in() -> impl Iterator<Item = &'static Provider> {

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::callback::UnixSeconds;
 use crate::domain::Money;
+use crate::providers::Provider;
 use crate::providers::described::Description;
 
 static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures");
@@ -39,9 +40,12 @@ impl Sandbox {
     }
 
     /// Signs a rendered payload as the provider would.
-    pub fn sign(&self, keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
+    ///
+    /// # Errors
+    /// [`PayloadError::NotSignable`] when a description signs something that the sandbox cannot make up.
+    pub fn sign(&self, keys: &SandboxKeys, payload: &Payload) -> Result<SignedRequest, PayloadError> {
         match self {
-            Self::Coded { sign, .. } => sign(keys, payload),
+            Self::Coded { sign, .. } => Ok(sign(keys, payload)),
             Self::Described(description) => description.sign(keys, payload),
         }
     }
@@ -111,9 +115,40 @@ pub enum PayloadError {
         /// The scenario.
         scenario: String,
     },
+    /// The provider signs something that the sandbox cannot make up.
+    #[error("the sandbox cannot sign {0}")]
+    NotSignable(String),
     /// A template names a fact that does not exist.
     #[error("the payload names `{{{{{0}}}}}`, which is not a fact")]
     UnknownFact(String),
+}
+
+impl Provider {
+    /// The payload of a scenario: its description's own template, else the one in its fixture folder.
+    pub fn payload_template(&self, scenario: &str) -> Option<&str> {
+        let own = match &self.sandbox {
+            Sandbox::Coded { .. } => None,
+            Sandbox::Described(description) => description.payload_template(scenario),
+        };
+        own.or_else(|| payload_template(self.name, scenario))
+    }
+
+    /// What the provider tells in a scenario: its template with the facts in it.
+    ///
+    /// # Errors
+    /// [`PayloadError::NoTemplate`] and [`PayloadError::UnknownFact`].
+    pub fn payload(
+        &self,
+        scenario: &str,
+        facts: &SimulatedFacts,
+        keys: &SandboxKeys,
+    ) -> Result<Payload, PayloadError> {
+        let no_template =
+            || PayloadError::NoTemplate { provider: self.name.to_owned(), scenario: scenario.to_owned() };
+        let template = self.payload_template(scenario).ok_or_else(no_template)?;
+        let content = render(template, facts, keys)?;
+        Ok(Payload { content, event_id: facts.event_id.clone(), sent_at: facts.now })
+    }
 }
 
 /// The text of `payloads/{scenario}.json` in a provider's fixture folder.

@@ -7,9 +7,7 @@ use paybell_shared::callback::signature::sha256;
 use paybell_shared::callback::{Credentials, KeySet, Rejection, UnixSeconds};
 use paybell_shared::domain::{Money, MoneyError};
 use paybell_shared::providers::Provider;
-use paybell_shared::sandbox::{
-    Payload, PayloadError, SandboxKeys, SignedRequest, SimulatedFacts, payload_template, render,
-};
+use paybell_shared::sandbox::{Payload, PayloadError, SandboxKeys, SignedRequest, SimulatedFacts, render};
 use thiserror::Error;
 
 use super::request::{forge, raw_callback};
@@ -291,13 +289,15 @@ impl Planner<'_> {
         let provider = self.provider.name;
         let no_template =
             || PayloadError::NoTemplate { provider: provider.into(), scenario: scenario.into() };
-        let template = payload_template(provider, scenario)
-            .or_else(|| payload_template(provider, scenario_without_own_template(scenario)?))
+        let template = self
+            .provider
+            .payload_template(scenario)
+            .or_else(|| self.provider.payload_template(scenario_without_own_template(scenario)?))
             .ok_or_else(no_template)?;
         let simulated = self.simulated(scenario, amount, refund, sent_at);
         let content = render(template, &simulated, self.keys)?;
         let payload = Payload { content, event_id: simulated.event_id, sent_at };
-        Ok(self.provider.sandbox.sign(self.keys, &payload))
+        Ok(self.provider.sandbox.sign(self.keys, &payload)?)
     }
 
     fn simulated(&self, scenario: &str, amount: &Money, refund: &Money, now: UnixSeconds) -> SimulatedFacts {

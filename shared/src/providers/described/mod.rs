@@ -1,0 +1,182 @@
+//! The declarative scheme: a provider as a description of facts, with no code.
+//!
+//! A description is a TOML table; `fixtures/own_provider/paybell.toml` is a commented example. The same table
+//! is a built-in provider's file here and `[providers.NAME]` in a deployment's configuration.
+
+mod grammar;
+mod normalise;
+mod place;
+mod validate;
+mod verify;
+
+#[cfg(feature = "sandbox")]
+mod sign;
+
+use thiserror::Error;
+
+use crate::callback::{Answer, Answers, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
+use crate::domain::PaymentEvent;
+
+use super::{Covers, CredentialField, MappingError, Normalise, Part, Provider, Verify};
+pub(super) use normalise::money_on_the_wire;
+
+use grammar::{CoversRule, Grammar, PartCheck};
+
+/// Reads the events out of a proved callback in code, for a provider whose description covers its signature alone.
+pub type CodedNormalise = fn(&Verified) -> Result<Vec<PaymentEvent>, MappingError>;
+
+/// A provider's description, checked: it cannot say "no signature", "no key" or "unknown kind".
+#[derive(Debug)]
+pub struct Description {
+    name: String,
+    grammar: Grammar,
+}
+
+/// Why a description is refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("provider `{provider}`: {field}: {problem}")]
+pub struct DescriptionError {
+    /// The provider's name.
+    pub provider: String,
+    /// The path of the field, such as `checks[0].key.field`.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Description {
+    /// Reads and checks a table that describes the provider `name`, events included.
+    ///
+    /// # Errors
+    /// [`DescriptionError`] naming the first field that is wrong.
+    pub fn from_table(name: &str, table: toml::Table) -> Result<Self, DescriptionError> {
+        let description = Self::signature_from_table(name, table)?;
+        validate::events(&description.grammar).map_err(|problem| problem.of(name))?;
+        Ok(description)
+    }
+
+    /// Reads and checks a table whose events are read in code.
+    ///
+    /// # Errors
+    /// [`DescriptionError`] naming the first field that is wrong.
+    pub fn signature_from_table(name: &str, table: toml::Table) -> Result<Self, DescriptionError> {
+        let grammar: Grammar = serde_path_to_error::deserialize(table).map_err(|error| DescriptionError {
+            provider: name.to_owned(),
+            field: error.path().to_string(),
+            problem: error.inner().message().trim().to_owned(),
+        })?;
+        validate::signature(name, &grammar).map_err(|problem| problem.of(name))?;
+        Ok(Self { name: name.to_owned(), grammar })
+    }
+
+    /// Reads and checks the text of a description's file.
+    ///
+    /// # Errors
+    /// [`DescriptionError`]; for text that is not TOML its field is the empty path `.`.
+    pub fn from_text(name: &str, text: &str) -> Result<Self, DescriptionError> {
+        Self::from_table(name, table(name, text)?)
+    }
+
+    /// The provider that this description is. Its facts live as long as the program: descriptions are read once.
+    pub fn into_provider(self) -> &'static Provider {
+        let description: &'static Self = Box::leak(Box::new(self));
+        description.provider(Normalise::Described(description))
+    }
+
+    /// Proves a callback as the description says.
+    ///
+    /// # Errors
+    /// [`Rejection`] of the check that failed.
+    pub fn verify(&self, raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
+        verify::verify(&self.grammar, raw, keys, now)
+    }
+
+    /// Reads the events as the description says.
+    ///
+    /// # Errors
+    /// [`MappingError`] when a field that an event needs is absent.
+    pub fn normalise(&self, verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
+        match &self.grammar.events {
+            Some(events) => normalise::normalise(events, &self.name, verified),
+            None => Err(MappingError::field("events")),
+        }
+    }
+
+    fn provider(&'static self, normalise: Normalise) -> &'static Provider {
+        let grammar = &self.grammar;
+        Box::leak(Box::new(Provider {
+            name: &self.name,
+            title: &grammar.title,
+            documents: leak(grammar.documents.iter().map(String::as_str)),
+            answers: Answers {
+                success: Answer {
+                    status: grammar.answers.success_status.unwrap_or(200),
+                    content_type: &grammar.answers.success_content_type,
+                    body: &grammar.answers.success_body,
+                },
+                failure_content_type: &grammar.answers.failure_content_type,
+                failure_body: &grammar.answers.failure_body,
+            },
+            retry_schedule: &grammar.retry_schedule,
+            covers: match grammar.covers {
+                CoversRule::Body => Covers::Body,
+                CoversRule::Fields => Covers::Fields,
+                CoversRule::Nothing => Covers::Nothing,
+            },
+            credential_fields: leak(grammar.credentials.iter().map(|field| CredentialField {
+                name: &field.name,
+                required: field.required,
+                about: &field.about,
+            })),
+            verify: Verify::Described(self),
+            normalise,
+            parts: leak(grammar.parts.iter().map(|part| Part {
+                scheme: &part.kind,
+                about: &part.about,
+                check: match part.check {
+                    PartCheck::HmacSha256Hex => verify::hmac_sha256_hex_part,
+                },
+            })),
+            #[cfg(feature = "sandbox")]
+            sandbox: crate::sandbox::Sandbox::Described(self),
+        }))
+    }
+}
+
+/// A built-in provider that is described in full.
+///
+/// # Panics
+/// When the description is wrong; a test loads every built-in one.
+pub(super) fn described(name: &str, text: &str) -> &'static Provider {
+    match Description::from_text(name, text) {
+        Ok(description) => description.into_provider(),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A built-in provider whose signature is described and whose events are read in code.
+///
+/// # Panics
+/// When the description is wrong; a test loads every built-in one.
+pub(super) fn described_signature(name: &str, text: &str, normalise: CodedNormalise) -> &'static Provider {
+    let description = table(name, text).and_then(|table| Description::signature_from_table(name, table));
+    match description {
+        Ok(description) => {
+            let description: &'static Description = Box::leak(Box::new(description));
+            description.provider(Normalise::Coded(normalise))
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn table(name: &str, text: &str) -> Result<toml::Table, DescriptionError> {
+    text.parse().map_err(|error: toml::de::Error| DescriptionError {
+        provider: name.to_owned(),
+        field: ".".to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+fn leak<T>(members: impl Iterator<Item = T>) -> &'static [T] {
+    Box::leak(members.collect::<Vec<T>>().into_boxed_slice())
+}
