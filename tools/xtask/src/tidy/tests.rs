@@ -145,6 +145,7 @@ fn providers_and_fixtures_belong_together() {
     let helper = ("shared/src/providers/alipay/events.rs", "//! Doc.\n");
     let grammar = ("shared/src/providers/described/grammar.rs", "//! Doc.\n");
     check(&[registry, coded, helper, grammar, mapping, payload], &[]);
+    check(&[registry, ("shared/fixtures/own_provider/paybell.toml", "")], &[]);
     check(&[registry, coded, payload], &["fixtures/alipay/MAPPING.md is missing"]);
     check(&[registry, coded, mapping], &["fixtures/alipay/payloads is missing"]);
     check(&[registry, mapping], &["there is no provider `alipay`"]);
