@@ -2,9 +2,11 @@
 
 pub mod alipay;
 pub mod described;
+pub mod paypal;
 pub mod read;
 pub mod registry;
 pub mod stripe;
+pub mod unionpay;
 pub mod wechatpay_v3;
 
 use serde_json::{Map, Value};

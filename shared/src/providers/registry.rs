@@ -16,9 +16,11 @@ pub struct Registry {
 #[rustfmt::skip]
 static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::alipay::PROVIDER,
+    &super::paypal::PROVIDER,
     described("razorpay", include_str!("razorpay.toml")),
     described("standard_webhooks", include_str!("standard_webhooks.toml")),
     super::stripe::provider(),
+    &super::unionpay::PROVIDER,
     &super::wechatpay_v3::PROVIDER,
 ]);
 
