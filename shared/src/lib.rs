@@ -4,6 +4,7 @@
 //! - [`providers`]: one value per payment provider: its facts, `verify` and `normalise`.
 //! - [`domain`]: money, events, and the order as a fold over a set of events.
 //! - [`ports`]: what the functions need from the outside world.
+//! - [`push`]: what goes over a WebSocket.
 //! - `aws` (feature `aws`): the ports on DynamoDB, SQS and API Gateway.
 //! - `sandbox` (feature `sandbox`): keys and signing for the simulator and the tests.
 //!
@@ -16,5 +17,6 @@ pub mod config;
 pub mod domain;
 pub mod ports;
 pub mod providers;
+pub mod push;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -1,11 +1,26 @@
-//! The `apply` function.
+//! The `apply` function: folds verified callbacks into their orders.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::Adapters;
+use paybell_shared::callback::Verified;
+use paybell_shared::callback::verified::MessageError;
+use paybell_shared::domain::{Order, PaymentEvent, Plan};
+use paybell_shared::ports::fold::{FoldError, perform};
 use paybell_shared::ports::{Clock, OrderStore};
-use paybell_shared::providers::Registry;
+use paybell_shared::providers::{Covers, MappingError, Registry};
+use thiserror::Error;
+
+/// Work is not begun when less than this is left: longer than the worst case of one order.
+const DEADLINE_MARGIN_MS: i64 = 5_000;
+/// Orders that are worked on at the same time.
+const CONCURRENCY_MAX: usize = 16;
 
 /// What the function needs from the outside world.
 #[derive(Clone)]
@@ -23,10 +38,136 @@ impl Ports {
     }
 }
 
-/// Applies a batch of verified callbacks to their orders; `deadline_ms` is when Lambda stops us, in milliseconds since 1970.
+/// Why a message goes back to the queue.
+#[derive(Clone, Debug, Error)]
+enum ApplyError {
+    /// It is not a verified callback.
+    #[error(transparent)]
+    Unreadable(#[from] MessageError),
+    /// Its provider is not known any more.
+    #[error("unknown provider `{0}`")]
+    UnknownProvider(String),
+    /// The provider says it in a way that our mapping does not know.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// The order could not be changed.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// There was no time left.
+    #[error("no time left in this invocation")]
+    OutOfTime,
+}
+
+impl ApplyError {
+    /// Whether the same message may succeed later. Both kinds go back to the queue, which moves what fails again and
+    /// again to the dead-letter queue; what is permanent waits there for a repair.
+    fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreadable(_) | Self::UnknownProvider(_) | Self::Mapping(_) => false,
+            Self::Fold(error) => error.is_transient(),
+            Self::OutOfTime => true,
+        }
+    }
+}
+
+/// Applies a batch of verified callbacks to their orders; `deadline_ms` is when Lambda stops us, in milliseconds
+/// since 1970. Only the messages that are not applied completely are reported, so that only they come again.
 pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
-    let _ = (ports, clock, deadline_ms);
-    let mut response = SqsBatchResponse::default();
-    response.set_failures(event.records.into_iter().filter_map(|message| message.message_id));
-    response
+    let mut batch = Batch::default();
+    for (index, message) in event.records.iter().enumerate() {
+        match read(message, &ports.providers) {
+            Ok((account, events)) => batch.add(index, account, events),
+            Err(error) => batch.fail(index, error),
+        }
+    }
+    let outcomes: Vec<_> = stream::iter(batch.plans())
+        .map(|plan| async move {
+            let outcome = if clock.now_ms() > deadline_ms.saturating_sub(DEADLINE_MARGIN_MS) {
+                Err(ApplyError::OutOfTime)
+            } else {
+                perform(&*ports.orders, &plan, clock).await.map_err(ApplyError::from)
+            };
+            (plan, outcome)
+        })
+        .buffer_unordered(CONCURRENCY_MAX)
+        .collect()
+        .await;
+    for (plan, outcome) in outcomes {
+        match outcome {
+            Ok(done) => tracing::info!(
+                outcome = if done.written == 0 { "nothing_new" } else { "applied" },
+                account = plan.account(),
+                subject = plan.home().map(|subject| subject.id.as_str()),
+                orders_written = done.written,
+                "apply"
+            ),
+            Err(error) => batch.fail_all_of(&plan, &error),
+        }
+    }
+    batch.response(&event.records)
+}
+
+fn read(message: &SqsMessage, providers: &Registry) -> Result<(String, Vec<PaymentEvent>), ApplyError> {
+    let verified = Verified::from_queue(message.body.as_deref().unwrap_or_default())?;
+    let name = verified.provider();
+    let provider = providers.find(name).ok_or_else(|| ApplyError::UnknownProvider(name.to_owned()))?;
+    let mut events = provider.normalise(&verified)?;
+    if provider.covers == Covers::Nothing {
+        // Its money facts are not signed: it only hints that the provider should be asked.
+        events.clear();
+    }
+    if events.is_empty() {
+        tracing::info!(outcome = "ignored", account = verified.account(), provider = name, "apply");
+    }
+    Ok((verified.account().to_owned(), events))
+}
+
+/// Which message every event came from, and which messages failed.
+#[derive(Default)]
+struct Batch {
+    events: BTreeMap<String, Vec<PaymentEvent>>,
+    messages_of_event: HashMap<(String, String), BTreeSet<usize>>,
+    failed: BTreeMap<usize, ApplyError>,
+}
+
+impl Batch {
+    fn add(&mut self, index: usize, account: String, events: Vec<PaymentEvent>) {
+        for event in events {
+            let key = (account.clone(), Order::event_id(&event));
+            self.messages_of_event.entry(key).or_default().insert(index);
+            self.events.entry(account.clone()).or_default().push(event);
+        }
+    }
+
+    fn plans(&mut self) -> Vec<Plan> {
+        let events = std::mem::take(&mut self.events);
+        events.into_iter().flat_map(|(account, events)| Plan::group(&account, events)).collect()
+    }
+
+    fn fail(&mut self, index: usize, error: ApplyError) {
+        self.failed.entry(index).or_insert(error);
+    }
+
+    fn fail_all_of(&mut self, plan: &Plan, error: &ApplyError) {
+        for event in plan.events() {
+            let key = (plan.account().to_owned(), Order::event_id(event));
+            for index in self.messages_of_event.get(&key).into_iter().flatten() {
+                self.failed.entry(*index).or_insert_with(|| error.clone());
+            }
+        }
+    }
+
+    fn response(self, messages: &[SqsMessage]) -> SqsBatchResponse {
+        let mut response = SqsBatchResponse::default();
+        for (index, error) in self.failed {
+            let message_id = messages[index].message_id.clone().unwrap_or_default();
+            if error.is_transient() {
+                tracing::warn!(outcome = "retried", reason = %error, message_id, "apply");
+            } else {
+                tracing::error!(outcome = "poison", reason = %error, message_id, "apply");
+            }
+            response.add_failure(message_id);
+        }
+        response
+    }
 }

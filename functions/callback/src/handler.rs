@@ -1,12 +1,20 @@
-//! The `callback` function.
+//! The `callback` function: proves a provider's callback genuine and queues it before it is acknowledged.
+
+mod request;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use aws_lambda_events::encodings::Body;
+use aws_lambda_events::http::HeaderValue;
+use aws_lambda_events::http::header::CONTENT_TYPE;
 use paybell_shared::aws::Adapters;
-use paybell_shared::callback::UnixSeconds;
-use paybell_shared::ports::{AccountStore, CallbackQueue};
-use paybell_shared::providers::Registry;
+use paybell_shared::callback::{Answer, Answers, Rejection, UnixSeconds, Verified};
+use paybell_shared::ports::{AccountStore, CallbackQueue, PortError};
+use paybell_shared::providers::{Provider, Registry};
+use thiserror::Error;
 
 /// What the function needs from the outside world.
 #[derive(Clone)]
@@ -30,14 +38,129 @@ impl Ports {
     }
 }
 
-/// Answers one provider callback.
+/// Why a callback is not acknowledged.
+#[derive(Debug, Error)]
+enum CallbackError {
+    /// The address is not one of ours, or names a provider or account that we do not have.
+    #[error("unknown {0}")]
+    Unknown(&'static str),
+    /// The callback is not believed.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// We could not do our part.
+    #[error(transparent)]
+    Failed(#[from] PortError),
+}
+
+/// Answers one provider callback; the provider's success answer is given only after the queue has stored it.
 pub async fn handle(
     event: ApiGatewayV2httpRequest,
     ports: &Ports,
     now: UnixSeconds,
 ) -> ApiGatewayV2httpResponse {
-    let _ = (event, ports, now);
+    let provider = request::address(&event).and_then(|(_, name)| ports.providers.find(&name));
+    let answers = provider.map_or(&Answers::EMPTY, |provider| &provider.answers);
+    match accept(&event, provider, ports, now).await {
+        Ok(verified) => {
+            tracing::info!(
+                outcome = "accepted",
+                account = verified.account(),
+                provider = verified.provider(),
+                key_set = verified.key_set_id(),
+                "callback"
+            );
+            response(answers.success)
+        }
+        Err(error) => {
+            let status = status_of(&error);
+            log(&error, provider, status);
+            response(answers.failure(status))
+        }
+    }
+}
+
+/// The cheap refusals come first: size, headers, provider, account, and only then the cryptography.
+async fn accept(
+    event: &ApiGatewayV2httpRequest,
+    provider: Option<&'static Provider>,
+    ports: &Ports,
+    now: UnixSeconds,
+) -> Result<Verified, CallbackError> {
+    request::check_size(event)?;
+    let provider = provider.ok_or(CallbackError::Unknown("provider"))?;
+    let raw = request::decode(event)?;
+    let credentials = ports.accounts.credentials(&raw.account, provider.name).await?;
+    let credentials = credentials.ok_or(CallbackError::Unknown("account"))?;
+    let verified = provider.verify(&raw, &credentials, now)?;
+    // What is acknowledged must never be lost, so it is durable first.
+    ports.callbacks.send(&verified).await?;
+    Ok(verified)
+}
+
+/// The one place where an error becomes a status.
+///
+/// What cannot be read is 400 and what proves nothing is 401, an unreadable signature too; where the fault is ours
+/// the provider must try again, so it is 503.
+fn status_of(error: &CallbackError) -> u16 {
+    match error {
+        CallbackError::Unknown(_) => 404,
+        CallbackError::Failed(_) => 503,
+        CallbackError::Rejected(rejection) => match rejection {
+            Rejection::TooLarge { .. } => 413,
+            Rejection::Malformed { what } if !["body", "header", "path"].contains(&what.as_str()) => 401,
+            Rejection::Malformed { .. } | Rejection::Duplicate { .. } => 400,
+            Rejection::Unconfigured { .. } => 503,
+            Rejection::MissingHeader { .. }
+            | Rejection::MissingField { .. }
+            | Rejection::MissingSignature
+            | Rejection::SignatureMismatch
+            | Rejection::UnknownKey
+            | Rejection::AlgorithmNotAllowed
+            | Rejection::Stale { .. }
+            | Rejection::Certificate(_)
+            | Rejection::IdentityMismatch { .. }
+            | Rejection::DecryptFailed => 401,
+        },
+    }
+}
+
+fn log(error: &CallbackError, provider: Option<&'static Provider>, status: u16) {
+    let provider = provider.map_or("unknown", |provider| provider.name);
+    match error {
+        CallbackError::Unknown(what) => {
+            tracing::warn!(
+                outcome = "refused",
+                reason = format!("unknown_{what}"),
+                provider,
+                status,
+                "callback"
+            );
+        }
+        CallbackError::Rejected(rejection @ Rejection::Unconfigured { field }) => {
+            tracing::error!(
+                outcome = "refused",
+                reason = rejection.reason(),
+                field,
+                provider,
+                status,
+                "callback"
+            );
+        }
+        CallbackError::Rejected(rejection) => {
+            tracing::warn!(outcome = "refused", reason = rejection.reason(), provider, status, "callback");
+        }
+        CallbackError::Failed(error) => {
+            tracing::error!(outcome = "failed", reason = %error, provider, status, "callback");
+        }
+    }
+}
+
+fn response(answer: Answer) -> ApiGatewayV2httpResponse {
     let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = 503;
+    response.status_code = i64::from(answer.status);
+    if !answer.content_type.is_empty() {
+        response.headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    }
+    response.body = Some(Body::Text(answer.body.to_owned()));
     response
 }

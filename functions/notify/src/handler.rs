@@ -1,11 +1,23 @@
-//! The `notify` function.
+//! The `notify` function: tells users what the changes of their orders mean.
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aws_lambda_events::dynamodb::Event as DynamoDbEvent;
+use aws_lambda_events::dynamodb::{Event as DynamoDbEvent, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
-use paybell_shared::aws::Adapters;
-use paybell_shared::ports::{Clock, ConnectionStore, Inbox, Pusher};
+use futures_util::{StreamExt as _, stream};
+use paybell_shared::aws::{Adapters, order_from_stream_image};
+use paybell_shared::domain::{Notification, notifications};
+use paybell_shared::ports::{
+    Clock, Connection, ConnectionStore, Inbox, InboxEntry, PortError, Pushed, Pusher,
+};
+use paybell_shared::push::Message;
+
+/// Inbox writes, and connections pushed to, at the same time.
+const CONCURRENCY_MAX: usize = 16;
 
 /// What the function needs from the outside world.
 #[derive(Clone)]
@@ -29,18 +41,121 @@ impl Ports {
     }
 }
 
-/// Tells users what a batch of order changes means.
+/// A notification on its way to the inbox.
+struct Outgoing {
+    record: usize,
+    notification: Notification,
+    written_at_ms: i64,
+}
+
+/// Tells users what a batch of order changes means: first the inbox, then every open WebSocket.
+///
+/// What is not in the inbox is reported and comes again. A push that fails holds nothing up: the user's next `resume`
+/// finds the notification in the inbox.
 pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> DynamoDbEventResponse {
-    let _ = (ports, clock);
-    let mut response = DynamoDbEventResponse::default();
-    response.batch_item_failures = event
-        .records
-        .into_iter()
-        .map(|record| {
-            let mut failure = DynamoDbBatchItemFailure::default();
-            failure.item_identifier = record.change.sequence_number;
-            failure
+    let sequence_numbers: Vec<Option<String>> =
+        event.records.iter().map(|record| record.change.sequence_number.clone()).collect();
+    let outgoing = outgoing(event.records, clock.now_ms());
+    let written: Vec<(usize, Result<InboxEntry, PortError>)> = stream::iter(outgoing)
+        .map(|outgoing| async move {
+            let written = ports.inbox.put(&outgoing.notification, outgoing.written_at_ms).await;
+            (outgoing.record, written)
         })
-        .collect();
+        .buffered(CONCURRENCY_MAX)
+        .collect()
+        .await;
+
+    let mut failed_records = Vec::new();
+    let mut entries_of_user: BTreeMap<(String, String), Vec<InboxEntry>> = BTreeMap::new();
+    for (record, written) in written {
+        match written {
+            Ok(entry) => {
+                let notification = &entry.notification;
+                let user = (notification.subject.account.clone(), notification.user.clone());
+                entries_of_user.entry(user).or_default().push(entry);
+            }
+            Err(error) if is_worth_retrying(&error) => {
+                tracing::warn!(outcome = "retried", reason = %error, "notify");
+                failed_records.push(record);
+            }
+            Err(error) => tracing::error!(outcome = "lost", reason = %error, "notify"),
+        }
+    }
+    push_all(&entries_of_user, ports).await;
+
+    let mut response = DynamoDbEventResponse::default();
+    failed_records.dedup();
+    for record in failed_records {
+        let mut failure = DynamoDbBatchItemFailure::default();
+        failure.item_identifier = sequence_numbers[record].clone();
+        response.batch_item_failures.push(failure);
+    }
     response
+}
+
+/// The one place that says whether a failure holds the stream's shard up until it passes; for what will never pass
+/// that would silence everybody behind it.
+fn is_worth_retrying(error: &PortError) -> bool {
+    matches!(error, PortError::Transient(_))
+}
+
+/// All notifications of a batch. Each has a moment of writing after the one before it, so that the inbox keeps the
+/// order in which things happened although the writes run side by side.
+fn outgoing(records: Vec<EventRecord>, now_ms: i64) -> Vec<Outgoing> {
+    let mut outgoing = Vec::new();
+    let mut written_at_ms = now_ms;
+    for (record, change) in records.into_iter().enumerate() {
+        match notifications_of(change) {
+            Ok(notifications) => {
+                for notification in notifications {
+                    outgoing.push(Outgoing { record, notification, written_at_ms });
+                    written_at_ms += 1;
+                }
+            }
+            Err(error) => tracing::error!(outcome = "unreadable", reason = %error, "notify"),
+        }
+    }
+    outgoing
+}
+
+fn notifications_of(record: EventRecord) -> Result<Vec<Notification>, PortError> {
+    let Some(new) = order_from_stream_image(record.change.new_image)? else { return Ok(Vec::new()) };
+    let old = order_from_stream_image(record.change.old_image)?;
+    Ok(notifications(old.as_ref(), &new))
+}
+
+async fn push_all(entries_of_user: &BTreeMap<(String, String), Vec<InboxEntry>>, ports: &Ports) {
+    stream::iter(entries_of_user)
+        .for_each_concurrent(CONCURRENCY_MAX, |((account, user), entries)| async move {
+            match ports.connections.of_user(account, user).await {
+                Ok(connections) => {
+                    let messages: Vec<String> =
+                        entries.iter().map(|entry| Message::from(entry).to_json()).collect();
+                    stream::iter(&connections)
+                        .for_each_concurrent(CONCURRENCY_MAX, |connection| {
+                            push_to(connection, &messages, ports)
+                        })
+                        .await;
+                }
+                Err(error) => tracing::warn!(outcome = "not_pushed", reason = %error, "notify"),
+            }
+        })
+        .await;
+}
+
+/// Sends the messages in order to one connection.
+async fn push_to(connection: &Connection, messages: &[String], ports: &Ports) {
+    for message in messages {
+        match ports.pusher.push(&connection.id, message).await {
+            Ok(Pushed::Yes) => tracing::info!(outcome = "pushed", account = connection.account, "notify"),
+            Ok(Pushed::Gone) => {
+                tracing::info!(outcome = "gone", account = connection.account, "notify");
+                if let Err(error) = ports.connections.delete(connection).await {
+                    tracing::warn!(outcome = "not_deleted", reason = %error, "notify");
+                }
+                return;
+            }
+            Err(error) => tracing::warn!(outcome = "not_pushed", reason = %error, "notify"),
+        }
+    }
 }

@@ -1,10 +1,43 @@
-//! The `orders` function.
+//! The `orders` function: what a merchant's back end calls.
+
+mod error;
+mod registration;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+use aws_lambda_events::encodings::Body;
+use aws_lambda_events::http::HeaderValue;
+use aws_lambda_events::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use paybell_shared::aws::Adapters;
-use paybell_shared::ports::{AccountStore, Clock, ConnectionStore, Inbox, OrderStore, Random};
+use paybell_shared::callback::UnixSeconds;
+use paybell_shared::domain::{Plan, Subject, SubjectKind};
+use paybell_shared::ports::fold::perform;
+use paybell_shared::ports::{
+    AccountStore, Clock, ConnectionStore, Inbox, OrderStore, Random, secret_sha256_hex,
+};
+use percent_encoding::percent_decode_str;
+
+use error::ApiError;
+use registration::Fields;
+
+/// How long a ticket opens a WebSocket.
+const TICKET_SECONDS: i64 = 60;
+/// Random bytes of a ticket.
+const TICKET_BYTES: usize = 32;
+/// Most bytes of an API key; longer ones are nobody's.
+const API_KEY_BYTES_MAX: usize = 256;
+/// Most bytes of a request's body.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Entries of a listing when the call does not say how many.
+const LISTED: usize = 50;
+/// Most entries of a listing.
+const LISTED_MAX: usize = 100;
 
 /// What the function needs from the outside world.
 #[derive(Clone)]
@@ -31,15 +64,158 @@ impl Ports {
     }
 }
 
-/// Answers one call of a merchant's back end.
+/// One authorised call.
+struct Call<'a> {
+    account: String,
+    event: &'a ApiGatewayV2httpRequest,
+    ports: &'a Ports,
+    clock: &'a dyn Clock,
+    random: &'a dyn Random,
+}
+
+/// A status with a JSON body.
+struct Reply {
+    status: u16,
+    json: String,
+}
+
+/// Answers one call of a merchant's back end; the API key says which account it is.
 pub async fn handle(
     event: ApiGatewayV2httpRequest,
     ports: &Ports,
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> ApiGatewayV2httpResponse {
-    let _ = (event, ports, clock, random);
+    let method = event.request_context.http.method.as_str();
+    let outcome = async {
+        let account = authorise(&event, ports).await?;
+        route(Call { account, event: &event, ports, clock, random }).await
+    };
+    let reply = match outcome.await {
+        Ok(reply) => {
+            tracing::info!(outcome = "done", method, status = reply.status, "orders");
+            reply
+        }
+        Err(error) => {
+            let status = error.status();
+            if status >= 500 {
+                tracing::error!(outcome = "failed", method, status, reason = %error, "orders");
+            } else {
+                tracing::warn!(outcome = "refused", method, status, reason = error.code(), "orders");
+            }
+            Reply { status, json: error.to_json() }
+        }
+    };
     let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = 503;
+    response.status_code = i64::from(reply.status);
+    response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.body = Some(Body::Text(reply.json));
     response
+}
+
+async fn authorise(event: &ApiGatewayV2httpRequest, ports: &Ports) -> Result<String, ApiError> {
+    let header = event.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key = header
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, key)| key.trim())
+        .filter(|key| !key.is_empty() && key.len() <= API_KEY_BYTES_MAX)
+        .ok_or(ApiError::Unauthorized)?;
+    ports.accounts.account_of_api_key(&secret_sha256_hex(key)).await?.ok_or(ApiError::Unauthorized)
+}
+
+async fn route(call: Call<'_>) -> Result<Reply, ApiError> {
+    let path = call.event.raw_path.as_deref().unwrap_or_default();
+    match (call.event.request_context.http.method.as_str(), path) {
+        ("POST", "/orders") => call.register().await,
+        ("POST", "/tickets") => call.mint_ticket().await,
+        ("GET", path) => {
+            if let Some(id) = path.strip_prefix("/orders/") {
+                call.order(&decoded(id)?).await
+            } else if let Some(rest) = path.strip_prefix("/users/") {
+                match rest.rsplit_once('/') {
+                    Some((user, "orders")) => call.orders_of_user(&decoded(user)?).await,
+                    Some((user, "inbox")) => call.inbox_of_user(&decoded(user)?).await,
+                    _ => Err(ApiError::NotFound),
+                }
+            } else {
+                Err(ApiError::NotFound)
+            }
+        }
+        _ => Err(ApiError::NotFound),
+    }
+}
+
+impl Call<'_> {
+    async fn register(&self) -> Result<Reply, ApiError> {
+        let fields = Fields::parse(&self.body()?)?;
+        let (subject, expected) = fields.registration(&self.account)?;
+        let plan = Plan::registration(subject, expected);
+        let done = perform(&*self.ports.orders, &plan, self.clock).await?;
+        let order = done.home.ok_or(ApiError::NotFound)?;
+        Ok(Reply { status: if done.was_registered { 200 } else { 201 }, json: view::order(&order) })
+    }
+
+    async fn order(&self, id: &str) -> Result<Reply, ApiError> {
+        let kind = match self.query("kind") {
+            None => SubjectKind::Order,
+            Some(name) => SubjectKind::from_name(name).ok_or_else(registration::unknown_kind)?,
+        };
+        let subject = Subject { account: self.account.clone(), kind, id: id.to_owned() };
+        let order = self.ports.orders.load(&subject).await?.ok_or(ApiError::NotFound)?;
+        Ok(Reply { status: 200, json: view::order(&order) })
+    }
+
+    async fn orders_of_user(&self, user: &str) -> Result<Reply, ApiError> {
+        let limit = self.limit()?;
+        let orders = self.ports.orders.orders_of_user(&self.account, user, limit).await?;
+        Ok(Reply { status: 200, json: view::orders(&orders) })
+    }
+
+    async fn inbox_of_user(&self, user: &str) -> Result<Reply, ApiError> {
+        let limit = self.limit()?;
+        let after = self.query("after").unwrap_or_default();
+        let entries = self.ports.inbox.after(&self.account, user, after, limit).await?;
+        Ok(Reply { status: 200, json: view::inbox(&entries, after) })
+    }
+
+    async fn mint_ticket(&self) -> Result<Reply, ApiError> {
+        let user = Fields::parse(&self.body()?)?.only_user()?;
+        let mut bytes = [0; TICKET_BYTES];
+        self.random.fill(&mut bytes);
+        let ticket = URL_SAFE_NO_PAD.encode(bytes);
+        let expires_at = UnixSeconds(self.clock.now().0 + TICKET_SECONDS);
+        let hash = secret_sha256_hex(&ticket);
+        self.ports.connections.put_ticket(&hash, &self.account, &user, expires_at).await?;
+        Ok(Reply { status: 201, json: view::ticket(&ticket, expires_at) })
+    }
+
+    fn body(&self) -> Result<Vec<u8>, ApiError> {
+        let text = self.event.body.as_deref().unwrap_or_default();
+        let bytes = if self.event.is_base64_encoded {
+            STANDARD.decode(text).map_err(|_| ApiError::NotJson)?
+        } else {
+            text.as_bytes().to_vec()
+        };
+        if bytes.len() > BODY_BYTES_MAX {
+            return Err(ApiError::TooLarge { limit_bytes: BODY_BYTES_MAX });
+        }
+        Ok(bytes)
+    }
+
+    fn query(&self, name: &str) -> Option<&str> {
+        self.event.query_string_parameters.first(name)
+    }
+
+    fn limit(&self) -> Result<usize, ApiError> {
+        let Some(text) = self.query("limit") else { return Ok(LISTED) };
+        let limit = text.parse().ok().filter(|limit| (1..=LISTED_MAX).contains(limit));
+        limit
+            .ok_or_else(|| ApiError::field("limit", format!("must be a whole number from 1 to {LISTED_MAX}")))
+    }
+}
+
+fn decoded(segment: &str) -> Result<String, ApiError> {
+    let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| ApiError::NotFound)?;
+    if decoded.is_empty() { Err(ApiError::NotFound) } else { Ok(decoded.into_owned()) }
 }

@@ -7,8 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use serde::{Deserialize, Serialize};
 
 use super::error::unreadable;
-use crate::domain::order::Expectation;
-use crate::domain::{Order, PaymentEvent, Reference, Status, Subject, SubjectKind};
+use crate::domain::{Expectation, Order, OrderState, PaymentEvent, Reference, Status, Subject, SubjectKind};
 use crate::ports::{PortError, ReferenceRecord};
 
 /// An item as the SDK has it.
@@ -49,11 +48,15 @@ struct StoredOrder {
     updated_at_ms: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user_key: Option<String>,
-    status: Status,
+    #[serde(skip_deserializing)]
+    status: Option<Status>,
+    #[serde(skip_deserializing)]
+    state: Option<OrderState>,
 }
 
 /// The attributes of an order's item without its key, as version `version`.
 pub(super) fn order_to_item(order: &Order, version: u64) -> Result<Item, PortError> {
+    let state = order.state();
     let stored = StoredOrder {
         item: ORDER_ITEM.to_owned(),
         account: order.subject.account.clone(),
@@ -68,7 +71,8 @@ pub(super) fn order_to_item(order: &Order, version: u64) -> Result<Item, PortErr
             .expected
             .as_ref()
             .map(|expected| compose_key(&[&order.subject.account, &expected.user])),
-        status: order.state().status,
+        status: Some(state.status),
+        state: Some(state),
     };
     serde_dynamo::aws_sdk_dynamodb_1::to_item(stored).map_err(|_| unreadable("order"))
 }

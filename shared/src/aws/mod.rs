@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::ports::{
     AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, Inbox, OrderStore, Pusher, SystemClock,
 };
@@ -51,6 +51,15 @@ pub struct Adapters {
 }
 
 impl Adapters {
+    /// Adapters to where the environment says.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a variable is missing.
+    pub async fn from_env() -> Result<Self, ConfigError> {
+        let config = Config::from_env()?;
+        Ok(Self::new(&sdk_config().await, &config))
+    }
+
     /// Adapters to where `sdk_config` and `config` say.
     pub fn new(sdk_config: &SdkConfig, config: &Config) -> Self {
         Self::with_clients(&Clients::new(sdk_config, config), config)

@@ -1,6 +1,9 @@
 //! What the functions need from the outside world. Adapters are in `aws`; tests bring their own.
 
 pub mod cached;
+pub mod fold;
+#[cfg(feature = "sandbox")]
+pub mod memory;
 pub mod system;
 
 use async_trait::async_trait;
@@ -178,4 +181,9 @@ pub trait Clock: Send + Sync {
 pub trait Random: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The hash by which API keys and tickets are stored and found; the secrets themselves are stored nowhere.
+pub fn secret_sha256_hex(secret: &str) -> String {
+    hex::encode(crate::callback::signature::sha256(secret.as_bytes()))
 }
