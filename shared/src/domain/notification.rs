@@ -113,6 +113,8 @@ fn facts(order: &Order) -> Vec<Notification> {
     if !teller.payment_is_doubted() {
         facts.extend(teller.late());
     }
+    let mut ids = BTreeSet::new();
+    facts.retain(|fact| ids.insert(fact.id.clone()));
     facts
 }
 

@@ -11,8 +11,9 @@ use crate::callback::UnixSeconds;
 /// The transactions that the events tell of, by provider and id.
 ///
 /// A transaction is known by its payment events. A refund or dispute belongs to the transaction that it
-/// names, else to the only one that its references lead to, else (naming none) to the provider's only one;
-/// until there is such a one it stands alone as [`TransactionStatus::Unseen`].
+/// names, else to the only one that its references lead to, else (naming none) to that of another event of
+/// the same refund or dispute, or the provider's only one; until there is such a one it stands alone as
+/// [`TransactionStatus::Unseen`].
 pub fn transactions<'a>(events: impl IntoIterator<Item = &'a PaymentEvent>) -> Vec<TransactionState> {
     let (named, others): (Vec<_>, Vec<_>) = events
         .into_iter()
@@ -23,9 +24,16 @@ pub fn transactions<'a>(events: impl IntoIterator<Item = &'a PaymentEvent>) -> V
         seen.entry(own_key(event)).or_default().push(event);
     }
     let mut groups = seen.clone();
-    for event in others {
+    let (named, unnamed): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|event| event.transaction_id.is_some());
+    for event in named {
         let key = transaction_of(event, &seen).unwrap_or_else(|| own_key(event));
         groups.entry(key).or_default().push(event);
+    }
+    let settled = groups.clone();
+    for event in unnamed {
+        let key = sibling_of(event, &settled).or_else(|| transaction_of(event, &seen));
+        groups.entry(key.unwrap_or_else(|| own_key(event))).or_default().push(event);
     }
     groups.into_iter().map(|((provider, id), events)| transaction(provider, id, &events)).collect()
 }
@@ -65,6 +73,20 @@ fn transaction_of<'a>(event: &'a PaymentEvent, seen: &Groups<'a>) -> Option<(&'a
         several if payment_status(event.kind).is_some() => {
             several.iter().max_by_key(|(key, events)| (status_of(events), key)).map(|(key, _)| **key)
         }
+        _ => None,
+    }
+}
+
+/// The only transaction for which other events name the same refund or dispute.
+fn sibling_of<'a>(event: &PaymentEvent, groups: &Groups<'a>) -> Option<(&'a str, &'a str)> {
+    let part = (&event.refund_id, &event.dispute_id);
+    let is_sibling = |known: &&PaymentEvent| (&known.refund_id, &known.dispute_id) == part;
+    let mut siblings = groups.iter().filter(|((provider, _), events)| {
+        *provider == event.provider.as_str() && events.iter().any(is_sibling)
+    });
+    let has_id = event.refund_id.is_some() || event.dispute_id.is_some();
+    match (siblings.next(), siblings.next()) {
+        (Some((key, _)), None) if has_id => Some(*key),
         _ => None,
     }
 }

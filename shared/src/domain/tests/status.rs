@@ -107,6 +107,7 @@ fn refunds() {
         captured/t1=100 refund.succeeded/t1/r1=60 refund.succeeded/t1/r2=60  => held 100 120 0 refund_exceeds_captured
         captured/t1=100 refund.succeeded/t1/r1=1USD                          => held 100 0 0 currency_mismatch
         captured/t1=100 refund.succeeded/t1/r1                               => held 100 0 0 refund_amount_missing
+        captured/t1=100@1 captured/t2=100@2 refund.pending/t2/r1 refund.succeeded/-/r1=100 => paid 200 100 0
         captured/t1=100 refund.succeeded/t9/r1=30                            => paid 100 0 0  # t9 is not seen yet
         ",
     );
