@@ -1,7 +1,8 @@
 //! The demo account that the first start creates, kept in the data folder for the client commands.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::Path;
 
 use paybell_shared::sandbox::SandboxKeys;
@@ -31,5 +32,21 @@ impl DemoAccount {
     pub fn read(data: &Path) -> io::Result<Self> {
         let text = std::fs::read_to_string(data.join(Self::FILE_NAME))?;
         serde_json::from_str(&text).map_err(io::Error::from)
+    }
+
+    /// Replaces the file in the data folder, all of it or nothing.
+    ///
+    /// # Errors
+    /// As writing a file.
+    pub fn write(&self, data: &Path) -> io::Result<()> {
+        let temporary = data.join(format!("{}.new", Self::FILE_NAME));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.sync_all()?;
+        std::fs::rename(temporary, data.join(Self::FILE_NAME))
     }
 }

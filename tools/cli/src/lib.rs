@@ -16,9 +16,16 @@ use clap::Args;
 #[derive(Args, Clone, Debug)]
 pub struct Place {
     /// Data folder
-    #[arg(long, default_value = "paybell-data", global = true)]
+    #[arg(long, default_value = Self::DEFAULT_DATA, global = true)]
     pub data: PathBuf,
     /// Port on 127.0.0.1
-    #[arg(long, default_value_t = 8787, global = true)]
+    #[arg(long, default_value_t = Self::DEFAULT_PORT, global = true)]
     pub port: u16,
+}
+
+impl Place {
+    /// The data folder unless told otherwise.
+    pub const DEFAULT_DATA: &'static str = "paybell-data";
+    /// The port unless told otherwise.
+    pub const DEFAULT_PORT: u16 = 8787;
 }

@@ -1,16 +1,105 @@
-//! PLACEHOLDER
+//! `paybell up`: all of Paybell as one process with one data folder, from the handlers of the Lambda binaries.
 
+mod accounts;
+mod configuration;
+mod dynamodb;
+mod folder;
+mod functions;
+mod gateway;
+mod help;
+mod host;
+mod internal;
+mod queue;
+mod triggers;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use paybell_shared::ports::PortError;
+use thiserror::Error;
+use tracing_subscriber::EnvFilter;
 
 use crate::Place;
 
-/// Options.
-#[derive(Args)]
-pub struct Options {}
+/// How long tasks that ignore the stop may still run.
+const RUNTIME_STOP_MAX: Duration = Duration::from_secs(2);
 
-/// Runs the command.
-pub fn run(_place: &Place, _options: &Options) -> ExitCode {
-    ExitCode::SUCCESS
+/// What is logged unless `RUST_LOG` says otherwise.
+const DEFAULT_LOG: &str = "info";
+/// These print requests, frames and signatures when asked for more, which would be secrets and bodies in the log.
+const QUIET: &[&str] = &[
+    "aws_config=warn",
+    "aws_runtime=warn",
+    "aws_sdk_apigatewaymanagement=warn",
+    "aws_sdk_dynamodb=warn",
+    "aws_sdk_sqs=warn",
+    "aws_sigv4=warn",
+    "aws_smithy_http_client=warn",
+    "aws_smithy_runtime=warn",
+    "aws_smithy_runtime_api=warn",
+    "dynoxide=warn",
+    "hyper=warn",
+    "hyper_util=warn",
+    "tungstenite=warn",
+];
+
+/// Options of `paybell up`.
+#[derive(Args)]
+pub struct Options {
+    /// TOML file with providers of your own, each under [providers.NAME]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Why Paybell does not run.
+#[derive(Debug, Error)]
+enum StartError {
+    #[error("cannot use the data folder {folder}: {error}")]
+    Folder { folder: String, error: io::Error },
+    #[error("another Paybell runs on the data folder {0}: stop it, or choose another folder with --data")]
+    FolderInUse(String),
+    #[error("port {0} is in use: choose another one with --port")]
+    PortInUse(u16),
+    #[error("cannot listen on port {port}: {error}")]
+    Port { port: u16, error: io::Error },
+    #[error("{file}: {problem}")]
+    Configuration { file: String, problem: String },
+    #[error("cannot open the tables: {0}")]
+    Tables(#[from] dynoxide::DynoxideError),
+    #[error("{0}")]
+    Queue(#[from] queue::StoreError),
+    #[error("the embedded services do not answer: {0}")]
+    Services(#[from] PortError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Runs until told to stop.
+pub fn run(place: &Place, options: &Options) -> ExitCode {
+    log_to_stderr();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let outcome = runtime.block_on(host::run(place, options.config.as_deref()));
+    runtime.shutdown_timeout(RUNTIME_STOP_MAX);
+    outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+fn fail(error: &StartError) -> ExitCode {
+    eprintln!("paybell: {error}");
+    ExitCode::FAILURE
+}
+
+fn log_to_stderr() {
+    let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let quiet = QUIET.iter().filter_map(|directive| directive.parse().ok());
+    let filter = quiet.fold(wanted, EnvFilter::add_directive);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    // A second subscriber in one process is a test's: the first one stays.
+    let _ = subscriber.try_init();
 }

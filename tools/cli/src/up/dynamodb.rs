@@ -1,0 +1,171 @@
+//! The embedded DynamoDB: `dynoxide` on one file, served to the AWS SDK, with its streams kept fast and short.
+//!
+//! `dynoxide` opens its file in WAL mode and leaves SQLite's default `synchronous = FULL`, so every write is synced to
+//! disk before it is answered and survives power loss; a test reads the default of the SQLite that is linked.
+
+use std::path::Path;
+
+use dynoxide::actions::get_records::{GetRecordsRequest, Record};
+use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use dynoxide::{Database, DynoxideError, streams};
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+/// The engine finds a stream's last record before every write by this expression, without an index of its own: the
+/// cost of a write would grow with the records kept.
+const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS stream_records_by_sequence
+    ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
+
+/// Consumed records except the last, whose number keeps the sequence rising even if the clock is set back.
+const TRIM: &str = "DELETE FROM _stream_records
+    WHERE table_name = ?1 AND CAST(sequence_number AS INTEGER) < ?2 AND CAST(sequence_number AS INTEGER) <
+        (SELECT max(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = ?1)";
+
+/// One database file. Clones share it.
+#[derive(Clone)]
+pub struct DynamoDb {
+    database: Database,
+    writes: watch::Sender<u64>,
+}
+
+impl DynamoDb {
+    /// Opens or creates the file.
+    ///
+    /// # Errors
+    /// What the engine or SQLite says.
+    pub fn open(path: &Path) -> Result<Self, DynoxideError> {
+        let database = Database::new(&path.to_string_lossy())?;
+        Connection::open(path)?.execute_batch(STREAM_INDEX)?;
+        Ok(Self { database, writes: watch::Sender::new(0) })
+    }
+
+    /// Performs one operation of the JSON protocol. It blocks on the disk.
+    ///
+    /// # Errors
+    /// As DynamoDB names it.
+    pub fn perform(&self, operation: &str, body: &str) -> Result<String, DynoxideError> {
+        let db = &self.database;
+        match operation {
+            "GetItem" => run(body, |input| db.get_item(input)),
+            "Query" => run(body, |input| db.query(input)),
+            "Scan" => run(body, |input| db.scan(input)),
+            "BatchGetItem" => run(body, |input| db.batch_get_item(input)),
+            "TransactGetItems" => run(body, |input| db.transact_get_items(input)),
+            "DescribeTable" => run(body, |input| db.describe_table(input)),
+            "ListTables" => run(body, |input| db.list_tables(input)),
+            "DescribeTimeToLive" => run(body, |input| db.describe_time_to_live(input)),
+            "CreateTable" => run(body, |input| db.create_table(input)),
+            "UpdateTable" => run(body, |input| db.update_table(input)),
+            "DeleteTable" => run(body, |input| db.delete_table(input)),
+            "UpdateTimeToLive" => run(body, |input| db.update_time_to_live(input)),
+            "PutItem" => self.write(run(body, |input| db.put_item(input))),
+            "UpdateItem" => self.write(run(body, |input| db.update_item(input))),
+            "DeleteItem" => self.write(run(body, |input| db.delete_item(input))),
+            "BatchWriteItem" => self.write(run(body, |input| db.batch_write_item(input))),
+            "TransactWriteItems" => self.write(run(body, |input| db.transact_write_items(input))),
+            _ => Err(DynoxideError::ValidationException(format!("{operation} is not served here"))),
+        }
+    }
+
+    /// Changes after every write, so that the stream's consumer need not poll.
+    pub fn writes(&self) -> watch::Receiver<u64> {
+        self.writes.subscribe()
+    }
+
+    /// A stream's records after `sequence_number` (from the oldest when `None`), at most `records_max`.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn records_after(
+        &self,
+        table: &str,
+        sequence_number: Option<&str>,
+        records_max: usize,
+    ) -> Result<Vec<Record>, DynoxideError> {
+        let kind = if sequence_number.is_some() { "AFTER_SEQUENCE_NUMBER" } else { "TRIM_HORIZON" };
+        let iterator = self.database.get_shard_iterator(GetShardIteratorRequest {
+            stream_arn: streams::stream_arn(table, "local"),
+            shard_id: streams::shard_id(table),
+            shard_iterator_type: kind.to_owned(),
+            sequence_number: sequence_number.map(str::to_owned),
+        })?;
+        let shard_iterator = iterator.shard_iterator.unwrap_or_default();
+        let request = GetRecordsRequest { shard_iterator, limit: Some(records_max) };
+        Ok(self.database.get_records(request)?.records)
+    }
+
+    /// Deletes a stream's records up to `consumed`, except its last one. DynamoDB keeps records for 24 hours for late
+    /// consumers; here the one trigger is the only consumer, and the data folder must not grow with the traffic.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn trim(&self, table: &str, consumed: &str) -> Result<usize, DynoxideError> {
+        /// The engine shows a sequence number as this plus the number that it stores.
+        const SHOWN_OFFSET: u128 = 100_000_000_000_000_000_000;
+        let stored = consumed.parse::<u128>().ok().and_then(|shown| shown.checked_sub(SHOWN_OFFSET));
+        let Some((stored, path)) = stored.zip(self.database.db_path()?) else { return Ok(0) };
+        let after = i64::try_from(stored).unwrap_or_default().saturating_add(1);
+        Ok(Connection::open(path)?.execute(TRIM, params![table, after])?)
+    }
+
+    /// Deletes items whose time to live is over, and returns how many.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn sweep_expired(&self) -> Result<usize, DynoxideError> {
+        let swept = self.database.sweep_ttl()?;
+        self.writes.send_modify(|count| *count += 1);
+        Ok(swept)
+    }
+
+    fn write(&self, result: Result<String, DynoxideError>) -> Result<String, DynoxideError> {
+        if result.is_ok() {
+            self.writes.send_modify(|count| *count += 1);
+        }
+        result
+    }
+}
+
+fn run<I: DeserializeOwned, O: Serialize>(
+    body: &str,
+    operation: impl FnOnce(I) -> Result<O, DynoxideError>,
+) -> Result<String, DynoxideError> {
+    let invalid = |error: serde_json::Error| DynoxideError::ValidationException(error.to_string());
+    let output = operation(serde_json::from_str(body).map_err(invalid)?)?;
+    serde_json::to_string(&output).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explain(connection: &Connection, query: &str) -> String {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn the_linked_sqlite_syncs_every_commit_by_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(folder.path().join("x.sqlite")).unwrap();
+        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+        let full: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!(full, 2);
+    }
+
+    #[test]
+    fn the_engines_stream_queries_use_the_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sqlite");
+        DynamoDb::open(&path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let plan = explain(
+            &connection,
+            "SELECT COALESCE(MAX(CAST(sequence_number AS INTEGER)), 0) + 1 FROM _stream_records WHERE table_name = 'x'",
+        );
+        assert!(plan.contains("stream_records_by_sequence"), "{plan}");
+    }
+}

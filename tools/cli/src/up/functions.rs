@@ -1,0 +1,75 @@
+//! The functions as this process runs them: the handlers of the Lambda binaries, each call isolated and timed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::apigw::{
+    ApiGatewayProxyResponse, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, ApiGatewayWebsocketProxyRequest,
+};
+use aws_lambda_events::dynamodb::Event as DynamoDbEvent;
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use aws_lambda_events::streams::DynamoDbEventResponse;
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+
+/// API Gateway waits this long for a function.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(29);
+/// The timeout of `apply` and `notify`.
+pub const TRIGGER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A function: an event in, a response out.
+pub type Function<I, O> = Arc<dyn Fn(I) -> BoxFuture<'static, O> + Send + Sync>;
+/// A function behind the HTTP API.
+pub type HttpFunction = Function<ApiGatewayV2httpRequest, ApiGatewayV2httpResponse>;
+/// A function behind the WebSocket API.
+pub type WebSocketFunction = Function<ApiGatewayWebsocketProxyRequest, ApiGatewayProxyResponse>;
+/// A function behind a queue; the number is its deadline in Unix milliseconds.
+pub type QueueFunction = Function<(SqsEvent, i64), SqsBatchResponse>;
+/// A function behind a stream.
+pub type StreamFunction = Function<DynamoDbEvent, DynamoDbEventResponse>;
+
+/// All of them.
+#[derive(Clone)]
+pub struct Functions {
+    /// Proves callbacks and queues them.
+    pub callback: HttpFunction,
+    /// Orders, users, tickets.
+    pub orders: HttpFunction,
+    /// WebSocket routes.
+    pub connections: WebSocketFunction,
+    /// Applies queued callbacks to orders.
+    pub apply: QueueFunction,
+    /// Tells users what changed.
+    pub notify: StreamFunction,
+}
+
+/// Why a call gave no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvocationError {
+    /// It took too long and was stopped.
+    #[error("the function timed out")]
+    TimedOut,
+    /// It panicked; the panic's own message is on stderr.
+    #[error("the function panicked")]
+    Panicked,
+}
+
+/// Calls a function in a task of its own: a panic ends the call and not the host, and a caller that goes away does not
+/// stop the call half-way.
+///
+/// # Errors
+/// [`InvocationError`].
+pub async fn invoke<I, O: Send + 'static>(
+    function: &Function<I, O>,
+    event: I,
+    timeout: Duration,
+) -> Result<O, InvocationError> {
+    let mut call = tokio::spawn(function(event));
+    match tokio::time::timeout(timeout, &mut call).await {
+        Ok(response) => response.map_err(|_| InvocationError::Panicked),
+        Err(_) => {
+            call.abort();
+            Err(InvocationError::TimedOut)
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The public gateway: the HTTP and WebSocket APIs in front of the functions.
+
+mod convert;
+pub mod hub;
+mod routes;
+mod websocket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use futures_util::StreamExt;
+use paybell_shared::ports::Clock;
+use uuid::Uuid;
+
+use self::convert::{Receipt, internal_error, plain, to_event, to_http};
+use self::hub::Hub;
+use self::routes::Target;
+use super::functions::{Functions, HTTP_TIMEOUT, InvocationError, invoke};
+use super::triggers::Stopping;
+
+/// What a function sees of a body: one byte more than `callback` takes, so that it can give the provider's own answer
+/// to one that is too large.
+const BODY_BYTES_SEEN_MAX: usize = 256 * 1024 + 1;
+/// What is read at all, as in API Gateway; a client that is answered early may still be sending.
+const BODY_BYTES_READ_MAX: usize = 10 * 1024 * 1024;
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct Gateway {
+    /// The functions.
+    pub functions: Functions,
+    /// Open WebSockets.
+    pub hub: Arc<Hub>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The text of `GET /`.
+    pub about: Arc<str>,
+    /// Turns true when the process is to stop.
+    pub stopping: Stopping,
+}
+
+/// The gateway's routes.
+pub fn router(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/", get(|State(gateway): State<Gateway>| async move { gateway.about.to_string() }))
+        .route("/health", get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }))
+        .route("/ws", get(websocket::upgrade))
+        .fallback(call)
+        .with_state(gateway)
+}
+
+async fn call(
+    State(gateway): State<Gateway>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Some(route) = routes::find(parts.method.as_str(), parts.uri.path()) else {
+        return plain(StatusCode::NOT_FOUND, "Not Found");
+    };
+    let body = match tokio::time::timeout(BODY_TIMEOUT, read(body)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(status)) => return plain(status, status.canonical_reason().unwrap_or_default()),
+        Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+    };
+    let target = route.target;
+    if target != Target::Callback && body.len() >= BODY_BYTES_SEEN_MAX {
+        return plain(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+    }
+    let receipt = Receipt {
+        source_ip: peer.ip().to_string(),
+        request_id: Uuid::new_v4().to_string(),
+        now_ms: gateway.clock.now_ms(),
+    };
+    let event = to_event(&parts, &body, route, receipt);
+    let function = match target {
+        Target::Callback => &gateway.functions.callback,
+        Target::Orders => &gateway.functions.orders,
+    };
+    match invoke(function, event, HTTP_TIMEOUT).await {
+        Ok(response) => to_http(response),
+        Err(InvocationError::TimedOut) => plain(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
+        Err(InvocationError::Panicked) => internal_error(),
+    }
+}
+
+/// Reads all of a body and keeps as much of it as a function sees.
+async fn read(body: Body) -> Result<Vec<u8>, StatusCode> {
+    let (mut kept, mut bytes_read) = (Vec::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| StatusCode::BAD_REQUEST)?;
+        bytes_read += chunk.len();
+        if bytes_read > BODY_BYTES_READ_MAX {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let room = BODY_BYTES_SEEN_MAX - kept.len();
+        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Ok(kept)
+}

@@ -1,0 +1,252 @@
+//! One process: opens the data folder, starts the embedded services, the triggers and the gateway, and stops them.
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use paybell_shared::aws::{Adapters, Clients, tables};
+use paybell_shared::config::{Config, TableNames};
+use paybell_shared::ports::{Clock, SystemClock, SystemRandom};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::dynamodb::DynamoDb;
+use super::folder::DataFolder;
+use super::functions::{Functions, TRIGGER_TIMEOUT};
+use super::gateway::hub::Hub;
+use super::gateway::{self, Gateway};
+use super::internal::{self, Services};
+use super::queue::{Redrive, Store};
+use super::triggers::queue::QueueMapping;
+use super::triggers::stream::StreamMapping;
+use super::triggers::{self, Stopping, stopped};
+use super::{StartError, accounts, configuration, help};
+use crate::Place;
+
+const CALLBACKS_QUEUE: &str = "callbacks";
+const CALLBACKS_DEAD_LETTERS: &str = "callbacks-dead-letters";
+const NOTIFY_DEAD_LETTERS: &str = "notify-dead-letters";
+/// With the growing delay between receives this is a little over a day, so that a fault may last a night.
+const CALLBACK_RECEIVES_MAX: u32 = 110;
+/// About four minutes of trying one record, after which the others of its stream no longer wait for it.
+const STREAM_RECORD_FAILURES_MAX: u32 = 30;
+/// Batches of callbacks that are applied side by side.
+const APPLY_CONCURRENCY: usize = 4;
+const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How long a graceful stop waits for what is running, for each of its steps.
+const STOP_MAX: Duration = Duration::from_secs(4);
+
+/// Runs until SIGINT or SIGTERM.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartError> {
+    let providers = configuration::read(config_file)?;
+    let folder = DataFolder::open(&place.data)?;
+    let public = bind(place.port).await?;
+    // With port 0 the system chooses.
+    let place = Place { port: public.local_addr()?.port(), ..place.clone() };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Arc::new(Store::open(&folder.queue(), Arc::clone(&clock))?);
+    let dynamodb = DynamoDb::open(&folder.dynamodb())?;
+    let hub = Arc::new(Hub::new(Arc::clone(&clock)));
+    let address = serve_internally(&dynamodb, &store, &hub).await?;
+
+    let tables = TableNames::with_prefix("paybell-");
+    let config = Config {
+        callbacks_queue_url: format!("http://{}/000000000000/{CALLBACKS_QUEUE}", address.0),
+        websocket_endpoint: format!("http://{}", address.0),
+        dynamodb_endpoint: None,
+        sqs_endpoint: None,
+        tables,
+        providers,
+    };
+    let clients = Clients::new(&internal::sdk_config(address.0, &address.1), &config);
+    let adapters = Adapters::with_clients(&clients, &config);
+    tables::create_missing(&clients.dynamodb, &config.tables).await?;
+    create_queues(&store).await?;
+    let demo = accounts::load_or_make(folder.path(), &adapters.providers).await?;
+    accounts::store(&demo, adapters.accounts.as_ref()).await?;
+
+    let (stop, stopping) = watch::channel(false);
+    let functions = functions(&adapters, &clock);
+    let mut tasks = start_triggers(&functions, &store, &dynamodb, &config.tables, &clock, &stopping);
+    let gateway = Gateway {
+        functions,
+        hub: Arc::clone(&hub),
+        clock,
+        about: help::about(&place, &demo, &adapters.providers).into(),
+        stopping: stopping.clone(),
+    };
+    let mut serving = tokio::spawn(serve_publicly(public, gateway, stopping));
+    say_ready(&help::what_to_try(&place, &demo, &adapters.providers), &help::address(&place)).await?;
+
+    tokio::select! {
+        () = told_to_stop() => tracing::info!("stopping"),
+        ended = &mut serving => return Ok(ended.map_err(io::Error::other)??),
+    }
+    let _ = stop.send(true);
+    // Order matters: first nothing new comes in, then what runs may end, while the services still answer.
+    let _ = tokio::time::timeout(STOP_MAX, async {
+        let _ = serving.await;
+        hub.all_closed().await;
+        while tasks.join_next().await.is_some() {}
+    })
+    .await;
+    Ok(())
+}
+
+async fn bind(port: u16) -> Result<TcpListener, StartError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse(port),
+        _ => StartError::Port { port, error },
+    })
+}
+
+/// Starts the loopback endpoint; returns where it is and the access key id that it wants.
+async fn serve_internally(
+    dynamodb: &DynamoDb,
+    store: &Arc<Store>,
+    hub: &Arc<Hub>,
+) -> Result<(SocketAddr, String), StartError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let (address, access_key_id) = (listener.local_addr()?, internal::random_access_key_id());
+    let router = internal::router(Services {
+        dynamodb: dynamodb.clone(),
+        queue: Arc::clone(store),
+        hub: Arc::clone(hub),
+        address,
+        access_key_id: access_key_id.clone(),
+    });
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok((address, access_key_id))
+}
+
+async fn create_queues(store: &Store) -> Result<(), StartError> {
+    store.create_queue(CALLBACKS_DEAD_LETTERS, 30, None).await?;
+    store.create_queue(NOTIFY_DEAD_LETTERS, 30, None).await?;
+    let redrive = Redrive {
+        dead_letter_queue: CALLBACKS_DEAD_LETTERS.to_owned(),
+        receive_count_max: CALLBACK_RECEIVES_MAX,
+    };
+    Ok(store.create_queue(CALLBACKS_QUEUE, 180, Some(redrive)).await?)
+}
+
+/// The handlers with the ports that their Lambda binaries give them.
+fn functions(adapters: &Adapters, clock: &Arc<dyn Clock>) -> Functions {
+    macro_rules! function {
+        ($crate_name:ident, |$event:pat_param, $ports:ident, $clock:ident| $call:expr) => {{
+            let (ports, clock) = (Arc::new($crate_name::Ports::new(adapters)), Arc::clone(clock));
+            Arc::new(move |$event| {
+                let ($ports, $clock) = (Arc::clone(&ports), Arc::clone(&clock));
+                Box::pin(async move { $call.await }) as futures_util::future::BoxFuture<'static, _>
+            })
+        }};
+    }
+    let random = Arc::new(SystemRandom::default());
+    let orders_ports = Arc::new(orders_function::Ports::new(adapters));
+    let orders_clock = Arc::clone(clock);
+    Functions {
+        callback: function!(callback_function, |event, ports, clock| {
+            callback_function::handle(event, &ports, clock.now())
+        }),
+        orders: Arc::new(move |event| {
+            let (ports, clock, random) =
+                (Arc::clone(&orders_ports), Arc::clone(&orders_clock), Arc::clone(&random));
+            Box::pin(async move { orders_function::handle(event, &ports, clock.as_ref(), random.as_ref()).await })
+        }),
+        connections: function!(connections_function, |event, ports, clock| {
+            connections_function::handle(event, &ports, clock.now())
+        }),
+        apply: function!(apply_function, |(event, deadline_ms), ports, clock| {
+            apply_function::handle(event, &ports, clock.as_ref(), deadline_ms)
+        }),
+        notify: function!(notify_function, |event, ports, clock| {
+            notify_function::handle(event, &ports, clock.as_ref())
+        }),
+    }
+}
+
+fn start_triggers(
+    functions: &Functions,
+    store: &Arc<Store>,
+    dynamodb: &DynamoDb,
+    tables: &TableNames,
+    clock: &Arc<dyn Clock>,
+    stopping: &Stopping,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..APPLY_CONCURRENCY {
+        let mapping = QueueMapping {
+            store: Arc::clone(store),
+            queue: CALLBACKS_QUEUE.to_owned(),
+            function: Arc::clone(&functions.apply),
+            timeout: TRIGGER_TIMEOUT,
+            clock: Arc::clone(clock),
+        };
+        tasks.spawn(triggers::queue::run(mapping, stopping.clone()));
+    }
+    let mapping = StreamMapping {
+        dynamodb: dynamodb.clone(),
+        table: tables.orders.clone(),
+        store: Arc::clone(store),
+        dead_letter_queue: NOTIFY_DEAD_LETTERS.to_owned(),
+        function: Arc::clone(&functions.notify),
+        timeout: TRIGGER_TIMEOUT,
+        record_failures_max: STREAM_RECORD_FAILURES_MAX,
+    };
+    tasks.spawn(triggers::stream::run(mapping, stopping.clone()));
+    tasks.spawn(sweep(dynamodb.clone(), stopping.clone()));
+    tasks
+}
+
+/// Deletes items whose time to live is over, as DynamoDB does in the background.
+async fn sweep(dynamodb: DynamoDb, mut stopping: Stopping) {
+    while !*stopping.borrow() {
+        triggers::pause(&mut stopping, SWEEP_EVERY).await;
+        let dynamodb = dynamodb.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || dynamodb.sweep_expired()).await {
+            tracing::warn!(%error, "expired items could not be deleted");
+        }
+    }
+}
+
+async fn serve_publicly(listener: TcpListener, gateway: Gateway, mut stopping: Stopping) -> io::Result<()> {
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let service = gateway::router(gateway).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(async move {
+            stopped(&mut stopping).await;
+        })
+        .await
+}
+
+/// Prints what to try and the line that scripts wait for, once `/health` answers.
+async fn say_ready(what_to_try: &str, address: &str) -> Result<(), StartError> {
+    let client = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
+    let answer = client.get(format!("{address}/health")).send().await.map_err(io::Error::other)?;
+    answer.error_for_status().map_err(io::Error::other)?;
+    let mut stdout = io::stdout().lock();
+    // Whoever closed our output wants no text, and still wants the service.
+    let _ = write!(stdout, "{what_to_try}Paybell is ready at {address}\n").and_then(|()| stdout.flush());
+    Ok(())
+}
+
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}
