@@ -20,7 +20,9 @@ pub async fn load_or_make(data: &Path, providers: &Registry) -> io::Result<DemoA
     let mut demo = match DemoAccount::read(data) {
         Ok(demo) => demo,
         Err(error) if error.kind() == io::ErrorKind::NotFound => new_account(),
-        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", DemoAccount::FILE_NAME))),
+        Err(error) => {
+            return Err(io::Error::new(error.kind(), format!("{}: {error}", DemoAccount::FILE_NAME)));
+        }
     };
     let new: Vec<&'static Provider> =
         providers.iter().filter(|provider| !demo.providers.contains_key(provider.name)).collect();

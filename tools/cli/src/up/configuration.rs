@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use paybell_shared::providers::described::Description;
 use paybell_shared::providers::{Provider, Registry};
 use serde::Deserialize;
 
@@ -52,8 +53,7 @@ fn is_usable_name(name: &str) -> bool {
 }
 
 fn describe(name: &str, table: toml::Table) -> Result<&'static Provider, String> {
-    let _ = table;
-    Err(format!("providers.{name}: descriptions cannot be read yet"))
+    Ok(Description::from_table(name, table).map_err(|error| error.to_string())?.into_provider())
 }
 
 #[cfg(test)]
@@ -67,6 +67,8 @@ mod tests {
             ("[providers]\nx = 1", "providers.x"),
             ("[providers.'a/b']", "providers.a/b"),
             ("[providers", "providers"),
+            ("[providers.shop]\ntitel = 'x'", "titel"),
+            ("[providers.stripe]\ntitle = 'x'", "built in"),
         ] {
             let error = parse(text).err().unwrap();
             assert!(error.contains(named), "{text}: {error}");

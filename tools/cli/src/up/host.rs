@@ -158,7 +158,9 @@ fn functions(adapters: &Adapters, clock: &Arc<dyn Clock>) -> Functions {
         orders: Arc::new(move |event| {
             let (ports, clock, random) =
                 (Arc::clone(&orders_ports), Arc::clone(&orders_clock), Arc::clone(&random));
-            Box::pin(async move { orders_function::handle(event, &ports, clock.as_ref(), random.as_ref()).await })
+            Box::pin(
+                async move { orders_function::handle(event, &ports, clock.as_ref(), random.as_ref()).await },
+            )
         }),
         connections: function!(connections_function, |event, ports, clock| {
             connections_function::handle(event, &ports, clock.now())

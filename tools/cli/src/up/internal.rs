@@ -8,7 +8,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
@@ -89,10 +89,13 @@ async fn perform(State(services): State<Arc<Services>>, headers: HeaderMap, body
             match tokio::task::spawn_blocking(move || dynamodb.perform(&operation, &body)).await {
                 Ok(Ok(output)) => ([AMZ_JSON], output).into_response(),
                 Ok(Err(failed)) => {
-                    let status = StatusCode::from_u16(failed.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
+                    let status =
+                        StatusCode::from_u16(failed.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
                     (status, [AMZ_JSON], failed.to_json()).into_response()
                 }
-                Err(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The engine failed."),
+                Err(_) => {
+                    error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The engine failed.")
+                }
             }
         }
         _ => error(StatusCode::BAD_REQUEST, "UnknownOperationException", "No such operation."),
@@ -108,7 +111,11 @@ async fn perform_sqs(services: &Services, operation: &str, body: &str) -> Respon
         Ok(output) => ([AMZ_JSON], output.to_string()).into_response(),
         Err(failed) => {
             let status = StatusCode::from_u16(failed.status).unwrap_or(StatusCode::BAD_REQUEST);
-            error(status, &format!("com.amazonaws.sqs#{}", failed.code), &failed.message)
+            let mut answer = error(status, &format!("com.amazonaws.sqs#{}", failed.code), &failed.message);
+            if let Ok(query_error) = HeaderValue::from_str(&failed.query_error()) {
+                answer.headers_mut().insert("x-amzn-query-error", query_error);
+            }
+            answer
         }
     }
 }
@@ -146,7 +153,10 @@ mod tests {
     #[test]
     fn only_this_starts_access_key_id_is_let_in() {
         for (header, id) in [
-            ("AWS4-HMAC-SHA256 Credential=LOCALx/20260101/local/sqs/aws4_request, SignedHeaders=host", Some("LOCALx")),
+            (
+                "AWS4-HMAC-SHA256 Credential=LOCALx/20260101/local/sqs/aws4_request, SignedHeaders=host",
+                Some("LOCALx"),
+            ),
             ("AWS4-HMAC-SHA256 Credential=/2026", Some("")),
             ("Bearer LOCALx", None),
         ] {

@@ -101,13 +101,15 @@ pub fn to_http(response: ApiGatewayV2httpResponse) -> Response {
         Some(Body::Text(text)) => text.into_bytes(),
         Some(_) => return internal_error(),
     };
-    let status = u16::try_from(response.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status =
+        u16::try_from(response.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let Some(status) = status else { return internal_error() };
     let has_body = !body.is_empty();
     let mut http = (status, body).into_response();
     http.headers_mut().remove(header::CONTENT_TYPE);
     if has_body {
-        http.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        http.headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     }
     http.headers_mut().extend(response.headers);
     for cookie in response.cookies {
@@ -137,8 +139,7 @@ mod tests {
     fn event(request: axum::http::request::Builder, body: &[u8]) -> ApiGatewayV2httpRequest {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let route = routes::find(parts.method.as_str(), parts.uri.path()).unwrap();
-        let receipt =
-            Receipt { source_ip: "192.0.2.1".to_owned(), request_id: "r".to_owned(), now_ms: 5 };
+        let receipt = Receipt { source_ip: "192.0.2.1".to_owned(), request_id: "r".to_owned(), now_ms: 5 };
         to_event(&parts, body, route, receipt)
     }
 
@@ -166,11 +167,9 @@ mod tests {
 
     #[test]
     fn bodies_are_text_where_they_can_be() {
-        for (body, expected, is_base64_encoded) in [
-            (&b"{}"[..], Some("{}"), false),
-            (&b"\xff"[..], Some("/w=="), true),
-            (&b""[..], None, false),
-        ] {
+        for (body, expected, is_base64_encoded) in
+            [(&b"{}"[..], Some("{}"), false), (&b"\xff"[..], Some("/w=="), true), (&b""[..], None, false)]
+        {
             let event = event(Request::post("/orders"), body);
             assert_eq!((event.body.as_deref(), event.is_base64_encoded), (expected, is_base64_encoded));
         }
@@ -182,7 +181,10 @@ mod tests {
         let xml = response(
             r#"{"statusCode":401,"headers":{"content-type":"text/xml"},"body":"<x/>","isBase64Encoded":false,"cookies":[]}"#,
         );
-        assert_eq!((xml.status(), &xml.headers()["content-type"]), (StatusCode::UNAUTHORIZED, &HeaderValue::from_static("text/xml")));
+        assert_eq!(
+            (xml.status(), &xml.headers()["content-type"]),
+            (StatusCode::UNAUTHORIZED, &HeaderValue::from_static("text/xml"))
+        );
         let empty = response(r#"{"statusCode":200,"headers":{},"isBase64Encoded":false,"cookies":[]}"#);
         assert!(!empty.headers().contains_key("content-type"));
         for bad in [

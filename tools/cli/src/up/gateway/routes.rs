@@ -44,7 +44,8 @@ pub fn find(method: &str, path: &str) -> Option<Route> {
 }
 
 fn parameters_of(pattern: &str, path: &str) -> Option<HashMap<String, String>> {
-    let (patterns, segments): (Vec<&str>, Vec<&str>) = (pattern.split('/').collect(), path.split('/').collect());
+    let (patterns, segments): (Vec<&str>, Vec<&str>) =
+        (pattern.split('/').collect(), path.split('/').collect());
     if patterns.len() != segments.len() {
         return None;
     }

@@ -15,9 +15,9 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::Gateway;
 use super::convert::{plain, query_of};
 use super::hub::{Line, MESSAGE_BYTES_MAX};
-use super::Gateway;
 use crate::up::functions::{HTTP_TIMEOUT, invoke};
 use crate::up::triggers::stopped;
 
@@ -47,7 +47,8 @@ pub async fn upgrade(
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let user_agent =
+        headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let connection = Connection {
         id: Uuid::new_v4().simple().to_string(),
         connected_at_ms: gateway.clock.now_ms(),
@@ -77,7 +78,9 @@ pub async fn upgrade(
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
         .on_failed_upgrade(move |_| {
-            tokio::spawn(async move { disconnect(&failed_gateway, &failed_connection, close_code::ABNORMAL).await });
+            tokio::spawn(async move {
+                disconnect(&failed_gateway, &failed_connection, close_code::ABNORMAL).await
+            });
         })
         .on_upgrade(move |socket| serve(gateway, connection, line, socket))
         .into_response()
@@ -138,7 +141,11 @@ async fn exchange(
 
 fn code_of(error: &axum::Error) -> u16 {
     let text = error.to_string();
-    if text.contains("too long") || text.contains("too big") { close_code::SIZE } else { close_code::ABNORMAL }
+    if text.contains("too long") || text.contains("too big") {
+        close_code::SIZE
+    } else {
+        close_code::ABNORMAL
+    }
 }
 
 /// Gives a client's messages to the function, one after the other.
@@ -161,7 +168,8 @@ async fn answer(gateway: Gateway, connection: Connection, mut messages: mpsc::Re
 
 /// The route selection `$request.body.action`.
 fn route_of(text: &str) -> &'static str {
-    let action = serde_json::from_str::<Value>(text).ok().and_then(|body| Some(body["action"].as_str()? == "resume"));
+    let action =
+        serde_json::from_str::<Value>(text).ok().and_then(|body| Some(body["action"].as_str()? == "resume"));
     if action == Some(true) { "resume" } else { "$default" }
 }
 

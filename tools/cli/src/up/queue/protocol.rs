@@ -26,6 +26,20 @@ pub struct ProtocolError {
     pub message: String,
 }
 
+impl ProtocolError {
+    /// The name of the older query protocol, which clients still tell errors apart by (header `x-amzn-query-error`).
+    pub fn query_error(&self) -> String {
+        let fault = if self.status < 500 { "Sender" } else { "Receiver" };
+        match self.code {
+            "InternalFailure" | "InvalidAttributeValue" | "InvalidParameterValue" | "MissingParameter" => {
+                format!("{};{fault}", self.code)
+            }
+            "QueueDoesNotExist" => format!("AWS.SimpleQueueService.NonExistentQueue;{fault}"),
+            code => format!("AWS.SimpleQueueService.{code};{fault}"),
+        }
+    }
+}
+
 impl From<StoreError> for ProtocolError {
     fn from(error: StoreError) -> Self {
         Self { status: 500, code: "InternalFailure", message: error.to_string() }
@@ -208,9 +222,11 @@ fn queue_settings(attributes: &Value) -> Result<(u32, Option<Redrive>), Protocol
     let target = policy["deadLetterTargetArn"].as_str().and_then(|arn| arn.rsplit(':').next());
     let max = &policy["maxReceiveCount"];
     let max = max.as_u64().or_else(|| max.as_str()?.parse().ok()).and_then(|max| u32::try_from(max).ok());
-    let redrive = target.zip(max.filter(|max| (1..=1000).contains(max))).map(|(target, receive_count_max)| {
-        Redrive { dead_letter_queue: target.to_owned(), receive_count_max }
-    });
+    let redrive =
+        target.zip(max.filter(|max| (1..=1000).contains(max))).map(|(target, receive_count_max)| Redrive {
+            dead_letter_queue: target.to_owned(),
+            receive_count_max,
+        });
     redrive.map(|it| (visibility_timeout_seconds, Some(it))).ok_or_else(|| invalid("RedrivePolicy"))
 }
 
@@ -250,9 +266,10 @@ fn batch(input: &Value) -> Result<&Vec<Value>, ProtocolError> {
 }
 
 fn text<'a>(input: &'a Value, name: &str) -> Result<&'a str, ProtocolError> {
-    input[name].as_str().filter(|text| !text.is_empty()).ok_or_else(|| {
-        refuse("MissingParameter", format!("The request must contain the parameter {name}."))
-    })
+    input[name]
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| refuse("MissingParameter", format!("The request must contain the parameter {name}.")))
 }
 
 fn visibility(input: &Value) -> Result<u32, ProtocolError> {

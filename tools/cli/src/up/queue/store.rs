@@ -116,15 +116,16 @@ impl Store {
         redrive: Option<Redrive>,
     ) -> Result<(), StoreError> {
         let name = name.to_owned();
-        self.writer.commit(move |sql| {
-            let (target, receive_count_max) =
-                redrive.map(|redrive| (redrive.dead_letter_queue, redrive.receive_count_max)).unzip();
-            sql.execute(
-                "INSERT OR REPLACE INTO queues VALUES (?1, ?2, ?3, ?4)",
-                params![name, visibility_timeout_seconds, target, receive_count_max],
-            )
-        })
-        .await?;
+        self.writer
+            .commit(move |sql| {
+                let (target, receive_count_max) =
+                    redrive.map(|redrive| (redrive.dead_letter_queue, redrive.receive_count_max)).unzip();
+                sql.execute(
+                    "INSERT OR REPLACE INTO queues VALUES (?1, ?2, ?3, ?4)",
+                    params![name, visibility_timeout_seconds, target, receive_count_max],
+                )
+            })
+            .await?;
         Ok(())
     }
 
@@ -137,18 +138,19 @@ impl Store {
     /// Stores messages, all or none.
     pub async fn send(&self, queue: &str, messages: Vec<Outgoing>) -> Result<(), StoreError> {
         let (name, now_ms) = (queue.to_owned(), self.clock.now_ms());
-        self.writer.commit(move |sql| {
-            let mut insert = sql.prepare_cached(
-                "INSERT INTO messages (queue, message_id, body, sent_at_ms, visible_at_ms)
+        self.writer
+            .commit(move |sql| {
+                let mut insert = sql.prepare_cached(
+                    "INSERT INTO messages (queue, message_id, body, sent_at_ms, visible_at_ms)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?;
-            for message in &messages {
-                let visible_at_ms = now_ms + i64::from(message.delay_seconds) * 1000;
-                insert.execute(params![name, message.message_id, message.body, now_ms, visible_at_ms])?;
-            }
-            Ok(())
-        })
-        .await?;
+                )?;
+                for message in &messages {
+                    let visible_at_ms = now_ms + i64::from(message.delay_seconds) * 1000;
+                    insert.execute(params![name, message.message_id, message.body, now_ms, visible_at_ms])?;
+                }
+                Ok(())
+            })
+            .await?;
         self.wake(queue).notify_one();
         Ok(())
     }
@@ -178,15 +180,16 @@ impl Store {
     /// Deletes messages; a handle of an older receive deletes nothing, as its message belongs to somebody else by now.
     pub async fn delete(&self, queue: &str, receipts: Vec<String>) -> Result<(), StoreError> {
         let queue = queue.to_owned();
-        self.writer.commit(move |sql| {
-            let mut delete =
-                sql.prepare_cached("DELETE FROM messages WHERE id = ?1 AND queue = ?2 AND receipt = ?3")?;
-            for receipt in &receipts {
-                delete.execute(params![id_of(receipt), queue, receipt])?;
-            }
-            Ok(())
-        })
-        .await
+        self.writer
+            .commit(move |sql| {
+                let mut delete =
+                    sql.prepare_cached("DELETE FROM messages WHERE id = ?1 AND queue = ?2 AND receipt = ?3")?;
+                for receipt in &receipts {
+                    delete.execute(params![id_of(receipt), queue, receipt])?;
+                }
+                Ok(())
+            })
+            .await
     }
 
     /// Makes messages visible that many seconds from now; says of each whether it was in flight under this handle.
@@ -204,12 +207,11 @@ impl Store {
                      WHERE id = ?1 AND queue = ?2 AND receipt = ?3 AND visible_at_ms > ?5",
                 )?;
                 let at_ms = |seconds: u32| now_ms + i64::from(seconds) * 1000;
-                let mut row =
-                    |(receipt, seconds): &(String, u32)| -> rusqlite::Result<bool> {
-                        let found = change
-                            .execute(params![id_of(receipt), name, receipt, at_ms(*seconds), now_ms])?;
-                        Ok(found > 0)
-                    };
+                let mut row = |(receipt, seconds): &(String, u32)| -> rusqlite::Result<bool> {
+                    let found =
+                        change.execute(params![id_of(receipt), name, receipt, at_ms(*seconds), now_ms])?;
+                    Ok(found > 0)
+                };
                 changes.iter().map(&mut row).collect::<rusqlite::Result<Vec<bool>>>()
             })
             .await?;
@@ -221,17 +223,18 @@ impl Store {
     /// How many messages a queue holds.
     pub async fn counts(&self, queue: &str) -> Result<Counts, StoreError> {
         let (queue, now_ms) = (queue.to_owned(), self.clock.now_ms());
-        self.writer.commit(move |sql| {
-            sql.query_row(
-                "SELECT coalesce(sum(visible_at_ms <= ?2), 0),
+        self.writer
+            .commit(move |sql| {
+                sql.query_row(
+                    "SELECT coalesce(sum(visible_at_ms <= ?2), 0),
                         coalesce(sum(visible_at_ms > ?2 AND receipt IS NOT NULL), 0),
                         coalesce(sum(visible_at_ms > ?2 AND receipt IS NULL), 0)
                  FROM messages WHERE queue = ?1",
-                params![queue, now_ms],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-            )
-        })
-        .await
+                    params![queue, now_ms],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                )
+            })
+            .await
     }
 
     /// Moves every message of a dead-letter queue back to a queue that names it, and returns how many.
@@ -262,17 +265,20 @@ impl Store {
     /// Where a stream's consumer has got to.
     pub async fn checkpoint(&self, stream: &str) -> Result<Option<String>, StoreError> {
         let stream = stream.to_owned();
-        self.writer.commit(move |sql| {
-            let query = "SELECT sequence_number FROM checkpoints WHERE stream = ?1";
-            sql.query_row(query, [stream], |row| row.get(0)).optional()
-        })
-        .await
+        self.writer
+            .commit(move |sql| {
+                let query = "SELECT sequence_number FROM checkpoints WHERE stream = ?1";
+                sql.query_row(query, [stream], |row| row.get(0)).optional()
+            })
+            .await
     }
 
     /// Remembers where a stream's consumer has got to.
     pub async fn put_checkpoint(&self, stream: &str, sequence_number: &str) -> Result<(), StoreError> {
         let row = [stream.to_owned(), sequence_number.to_owned()];
-        self.writer.commit(move |sql| sql.execute("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2)", row)).await?;
+        self.writer
+            .commit(move |sql| sql.execute("INSERT OR REPLACE INTO checkpoints VALUES (?1, ?2)", row))
+            .await?;
         Ok(())
     }
 

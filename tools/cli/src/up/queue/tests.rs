@@ -170,7 +170,8 @@ async fn a_message_received_too_often_goes_to_the_dead_letter_queue_and_back() {
 async fn a_send_wakes_a_long_poll() {
     let queue = Queue::start().await;
     // Far longer than the operation timeout of the client: only a wake-up can end it in time.
-    let receive = Receive { messages_max: 1, visibility_timeout_seconds: None, wait: Duration::from_secs(3600) };
+    let receive =
+        Receive { messages_max: 1, visibility_timeout_seconds: None, wait: Duration::from_secs(3600) };
     let (received, ()) = tokio::join!(queue.store.receive("q", receive), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         queue.send("late").await;

@@ -114,8 +114,10 @@ fn lanes_of(table: &str, records: Vec<Record>) -> Result<Vec<Vec<EventRecord>>, 
 fn lane_of(record: &EventRecord) -> usize {
     let mut hasher = DefaultHasher::new();
     // The engine gives an item's keys in no fixed order.
-    let keys: serde_json::Map<String, Value> =
-        serde_json::to_value(&record.change.keys).ok().and_then(|keys| serde_json::from_value(keys).ok()).unwrap_or_default();
+    let keys: serde_json::Map<String, Value> = serde_json::to_value(&record.change.keys)
+        .ok()
+        .and_then(|keys| serde_json::from_value(keys).ok())
+        .unwrap_or_default();
     keys.iter().collect::<std::collections::BTreeMap<_, _>>().iter().for_each(|(name, value)| {
         name.hash(&mut hasher);
         value.to_string().hash(&mut hasher);
