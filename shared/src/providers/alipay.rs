@@ -4,8 +4,6 @@
 mod events;
 #[cfg(feature = "sandbox")]
 mod sandbox;
-#[cfg(test)]
-mod tests;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest, Md5};

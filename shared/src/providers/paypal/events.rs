@@ -113,7 +113,10 @@ impl<'a> Notice<'a> {
             return Ok(vec![self.purchase_unit(kind, unit, order, self.id.to_owned())?]);
         }
         let with_key = |(index, unit)| self.purchase_unit(kind, unit, order, format!("{}:{index}", self.id));
-        units.iter().enumerate().map(with_key).collect()
+        let mut events = units.iter().enumerate().map(with_key).collect::<Result<Vec<_>, _>>()?;
+        // A unit that names no order of ours gives nothing to hold on to; its capture will.
+        events.retain(|event| event.subject_id.is_some() || !event.references.is_empty());
+        Ok(events)
     }
 
     fn purchase_unit(

@@ -1,0 +1,92 @@
+//! The chain check against chains that lack one thing each.
+
+use paybell_shared::callback::certificate::{Certificate, Sha1Signatures, require_chain};
+use paybell_shared::callback::{CertificateProblem, Rejection, UnixSeconds};
+use paybell_shared::sandbox::rsa_keys::{Authority, root};
+
+use super::NOW;
+
+fn read(certificate: &rcgen::Certificate) -> Certificate {
+    Certificate::from_der(certificate.der()).unwrap()
+}
+
+fn problem(
+    leaf: &rcgen::Certificate,
+    between: &[&Authority],
+    anchors: &[&Authority],
+    now: UnixSeconds,
+) -> Option<CertificateProblem> {
+    let read_all =
+        |all: &[&Authority]| -> Vec<Certificate> { all.iter().map(|one| read(&one.certificate)).collect() };
+    match require_chain(&read(leaf), &read_all(between), &read_all(anchors), now, Sha1Signatures::Refused) {
+        Ok(()) => None,
+        Err(Rejection::Certificate(problem)) => Some(problem),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn only_whole_chains_to_a_pinned_anchor_are_trusted() {
+    use CertificateProblem::{Expired, Untrusted};
+    let ours = root("root");
+    let middle = ours.intermediate("middle");
+    let lower = middle.intermediate("lower");
+    let (leaf, _) = lower.leaf("leaf");
+    // The same names by other keys.
+    let theirs = root("root");
+    let their_middle = theirs.intermediate("middle");
+    let both = [&middle, &lower];
+    assert_eq!(problem(&leaf, &both, &[&ours], NOW), None, "the whole chain");
+    assert_eq!(problem(&leaf, &[&lower, &middle], &[&theirs, &ours], NOW), None, "in any order");
+    assert_eq!(problem(&leaf, &[], &[&lower], NOW), None, "a pinned authority need not be a root");
+    assert_eq!(problem(&leaf, &[&lower], &[&ours], NOW), Some(Untrusted), "one is missing");
+    assert_eq!(problem(&leaf, &both, &[], NOW), Some(Untrusted), "no anchor");
+    assert_eq!(problem(&leaf, &both, &[&theirs], NOW), Some(Untrusted), "an anchor of the same name");
+    assert_eq!(
+        problem(&leaf, &[&their_middle, &lower], &[&ours], NOW),
+        Some(Untrusted),
+        "another's authority"
+    );
+    assert_eq!(problem(&leaf, &both, &[&ours], UnixSeconds(0)), Some(Expired), "before");
+    assert_eq!(problem(&leaf, &both, &[&ours], UnixSeconds(4_000_000_000)), Some(Expired), "after");
+}
+
+#[test]
+fn a_leaf_cannot_issue() {
+    use rcgen::{CertificateParams, DistinguishedName, DnType, Issuer, KeyPair};
+    let ours = root("root");
+    let (leaf, private) = ours.leaf("leaf");
+    let pkcs8 = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, private).unwrap();
+    let key = KeyPair::try_from(pkcs8).unwrap();
+    let mut leaf_params = CertificateParams::default();
+    leaf_params.distinguished_name = DistinguishedName::new();
+    leaf_params.distinguished_name.push(DnType::OrganizationName, "Paybell sandbox");
+    leaf_params.distinguished_name.push(DnType::CommonName, "leaf");
+    let issuer = Issuer::new(leaf_params, key);
+    let forged_key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    // A leaf may issue by its signature and name; only its lack of authority refuses it.
+    let forged = CertificateParams::default().signed_by(&forged_key, &issuer).unwrap();
+    let outcome = require_chain(
+        &read(&forged),
+        &[read(&leaf)],
+        &[read(&ours.certificate)],
+        NOW,
+        Sha1Signatures::Refused,
+    );
+    assert_eq!(outcome, Err(Rejection::Certificate(CertificateProblem::Untrusted)));
+}
+
+#[test]
+fn unreadable_members_of_a_bundle_are_left_out_but_not_of_a_chain() {
+    let ours = root("root");
+    let bundle = format!(
+        "{}-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n{}",
+        ours.certificate.pem(),
+        ours.certificate.pem()
+    );
+    assert_eq!(Certificate::readable_in_pem(bundle.as_bytes()).len(), 2);
+    assert!(Certificate::all_in_pem(bundle.as_bytes()).is_err());
+    for bad in ["", "no certificate", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"] {
+        assert!(Certificate::all_in_pem(bad.as_bytes()).is_err(), "{bad:?}");
+    }
+}
