@@ -63,7 +63,7 @@ impl Form {
     pub fn sorted_pairs(&self, excluded: &[&str], skip_empty: bool) -> Vec<u8> {
         let mut pairs: Vec<(&str, &[u8])> = self
             .iter()
-            .filter(|(name, value)| !excluded.contains(name) && !(skip_empty && value.is_empty()))
+            .filter(|(name, value)| !(excluded.contains(name) || skip_empty && value.is_empty()))
             .collect();
         pairs.sort_unstable_by_key(|(name, _)| name.as_bytes());
         let mut joined = Vec::new();

@@ -194,7 +194,7 @@ fn mandates_and_the_like_stand_as_the_latest_fact_says() {
     ";
     for (given, expected) in rows(table) {
         for backwards in [false, true] {
-            let mut told: Vec<_> = given.split_whitespace().map(|text| event(text)).collect();
+            let mut told: Vec<_> = given.split_whitespace().map(event).collect();
             if backwards {
                 told.reverse();
             }

@@ -118,7 +118,7 @@ fn currency(event: &PaymentEvent) -> String {
 }
 
 fn all(events: &[PaymentEvent], of: impl Fn(&PaymentEvent) -> String) -> String {
-    let texts: Vec<String> = events.iter().map(|event| of(event)).collect();
+    let texts: Vec<String> = events.iter().map(of).collect();
     if texts.is_empty() { "no event".to_owned() } else { texts.join(", ") }
 }
 
