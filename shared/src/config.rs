@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use crate::providers::Provider;
+use crate::providers::described::{Description, DescriptionError};
+use crate::providers::{Provider, registry};
 
 /// Name of the table of orders and references.
 pub const ORDERS_TABLE: &str = "PAYBELL_ORDERS_TABLE";
@@ -101,9 +102,70 @@ impl Config {
     }
 }
 
+/// The providers that a configuration file describes in its tables `[providers.NAME]`. Read once: they live as
+/// long as the program.
+///
+/// # Errors
+/// [`DescriptionError`] naming the provider and the field that is wrong: a name that is built in already, an
+/// unknown table, or a description that would accept what is not proved.
+pub fn described_providers(file_text: &str) -> Result<Vec<&'static Provider>, DescriptionError> {
+    let wrong = |provider: &str, field: &str, problem: &str| DescriptionError {
+        provider: provider.to_owned(),
+        field: field.to_owned(),
+        problem: problem.to_owned(),
+    };
+    let file: toml::Table =
+        file_text.parse().map_err(|error: toml::de::Error| wrong("", ".", &error.to_string()))?;
+    let mut described = Vec::new();
+    for (name, value) in file {
+        let toml::Value::Table(tables) = value else {
+            return Err(wrong("", &name, "is not a table"));
+        };
+        if name != PROVIDERS_TABLE {
+            return Err(wrong("", &name, "is not known; providers are described in `[providers.NAME]`"));
+        }
+        for (name, value) in tables {
+            let toml::Value::Table(table) = value else {
+                return Err(wrong(&name, ".", "is not a table"));
+            };
+            if registry::built_in().any(|provider| provider.name == name) {
+                return Err(wrong(&name, "name", "is a built-in provider's"));
+            }
+            described.push(Description::from_table(&name, table)?);
+        }
+    }
+    Ok(described.into_iter().map(Description::into_provider).collect())
+}
+
+const PROVIDERS_TABLE: &str = "providers";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_providers_and_names_what_is_wrong() {
+        let sample = include_str!("../fixtures/own_provider/paybell.toml");
+        let described = described_providers(sample).unwrap();
+        assert_eq!(described.iter().map(|provider| provider.name).collect::<Vec<_>>(), ["harbour_pay"]);
+        assert_eq!(described[0].answers.success.body, "ok");
+        assert_eq!(described_providers("").map(|providers| providers.len()), Ok(0));
+        let rows = [
+            (sample.replace("harbour_pay", "stripe"), "provider `stripe`: name: is a built-in provider's"),
+            (
+                sample.replace("hmac-sha512", "md5"),
+                "harbour_pay`: checks[0].algorithm: unknown variant `md5`",
+            ),
+            (sample.replace("[providers.", "[provider."), "provider: is not known"),
+            ("providers = 1".to_owned(), "providers: is not a table"),
+            ("[providers]\na = 1".to_owned(), "provider `a`: .: is not a table"),
+            ("[".to_owned(), "TOML parse error"),
+        ];
+        for (text, message) in rows {
+            let error = described_providers(&text).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(message), "said {error}\nnot  {message}");
+        }
+    }
 
     #[test]
     fn names_the_variable_that_is_missing() {

@@ -299,3 +299,7 @@ fn decimals(code: &str) -> u8 {
         _ => 2,
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
+mod tests;

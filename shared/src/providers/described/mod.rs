@@ -11,6 +11,9 @@ mod verify;
 
 #[cfg(feature = "sandbox")]
 mod sign;
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
+mod tests;
 
 use thiserror::Error;
 

@@ -14,6 +14,9 @@ use super::verify::PART_KEY_FIELD;
 /// The word in place of a kind for a type that we do not act on.
 pub(super) const IGNORED: &str = "ignored";
 
+/// What the simulator can tell; its faults are made from these.
+const SCENARIOS: &[&str] = &["paid", "refunded", "partial-refund", "failed"];
+
 /// What is wrong with which field.
 pub(super) struct Problem {
     field: String,
@@ -60,6 +63,10 @@ pub(super) fn signature(name: &str, grammar: &Grammar) -> Result<(), Problem> {
     for (index, rule) in grammar.identity.iter().enumerate() {
         in_request(&rule.at, &format!("identity[{index}].at"))?;
         credential(grammar, &rule.expected, &format!("identity[{index}].expected"))?;
+    }
+    for scenario in grammar.payloads.keys() {
+        let problem = format!("is not a scenario; there are {}", SCENARIOS.join(", "));
+        require(SCENARIOS.contains(&scenario.as_str()), format!("payloads.{scenario}"), problem)?;
     }
     for (index, _) in grammar.parts.iter().enumerate() {
         credential(grammar, PART_KEY_FIELD, &format!("parts[{index}].check"))?;

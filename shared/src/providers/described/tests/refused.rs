@@ -1,0 +1,132 @@
+//! Every way in which a description could accept too much, or say nothing, is refused by name.
+
+use super::*;
+
+#[test]
+fn the_minimal_description_is_accepted() {
+    read(MINIMAL).unwrap();
+}
+
+/// What is replaced in the minimal description, by what, and the message.
+const ROWS: &[(&str, &str, &str)] = &[
+    ("[[checks]]", "[[cheques]]", "cheques: unknown field `cheques`"),
+    ("covers = \"body\"", "covers = \"all\"", "covers: unknown variant `all`"),
+    ("title = \"Minimal\"", "title = \" \"", "title: must not be blank"),
+    ("\"hmac-sha256\"", "\"sha256\"", "checks[0].algorithm: unknown variant `sha256`"),
+    ("\"hmac-sha256\"", "\"none\"", "checks[0].algorithm: unknown variant `none`"),
+    ("key = { field = \"secret\", encoding = \"utf8\" }", "", "checks[0]: missing field `key`"),
+    (
+        "field = \"secret\"",
+        "field = \"secrt\"",
+        "checks[0].key.field: `secrt` is not listed in `credentials`",
+    ),
+    ("encoding = \"utf8\"", "encoding = \"pem\"", "checks[0].key.encoding: does not fit the algorithm"),
+    ("\"header:X-Signature\"", "\"X-Signature\"", "checks[0].signature.at: `X-Signature` is not a place"),
+    ("\"header:X-Signature\"", "\"body\"", "checks[0].signature.at: must be a header"),
+    ("\"header:X-Signature\"", "\"json:/sign\"", "checks[0].signature.at: is inside the body that it signs"),
+    ("encoding = \"hex\"", "encoding = \"text\"", "checks[0].signature.encoding: only a token is `text`"),
+    (
+        "encoding = \"hex\"",
+        "encoding = \"hex\", take = \"v1\"",
+        "checks[0].signature.assign: is needed with `take`",
+    ),
+    (
+        "encoding = \"hex\"",
+        "encoding = \"hex\", assign = \"=\", take = \"v1\"",
+        "checks[0].signature.separator: is needed with `assign`",
+    ),
+    (
+        "encoding = \"hex\"",
+        "encoding = \"hex\", separator = \"\"",
+        "checks[0].signature.separator: must not be empty",
+    ),
+    (
+        "[events]",
+        "[payloads]\npayed = \"{}\"\n[events]",
+        "payloads.payed: is not a scenario; there are paid,",
+    ),
+    ("signed = \"{body}\"", "", "checks[0].signed: is missing"),
+    ("signed = \"{body}\"", "signed = \"\"", "checks[0].signed: names nothing of the request"),
+    (
+        "signed = \"{body}\"",
+        "signed = \"{credential:secret}\"",
+        "checks[0].signed: names nothing of the request",
+    ),
+    ("signed = \"{body}\"", "signed = \"{json:/id}\"", "checks[0].signed: does not name `{body}`"),
+    ("signed = \"{body}\"", "signed = \"{body\"", "checks[0].signed: the braces of `{body` do not match"),
+    ("signed = \"{body}\"", "signed = \"{entry:t}.{body}\"", "needs `checks[0].signature.assign`"),
+    (
+        "[events]",
+        "[timestamp]\nat = \"header:X-Time\"\nunit = \"seconds\"\ntolerance_seconds = 300\n[events]",
+        "timestamp.at: `header:x-time` is not signed by checks[0]",
+    ),
+    (
+        "[events]",
+        "[timestamp]\nat = \"json:/at\"\nunit = \"seconds\"\ntolerance_seconds = 0\n[events]",
+        "timestamp.tolerance_seconds: must be positive",
+    ),
+    ("[events]", "[events]\nid = [\"{header:X-Id}\"]", "events.id[0]: `header:x-id` is not signed"),
+    ("[events]", "[events]\nitems = \"/events\"\nid = [\"{json:/id}\"]", "events.id[0]: names no `item:`"),
+    ("\"{json:/type}\"", "\"{item:/type}\"", "events.type: `item:/type` needs `events.items`"),
+    (
+        "\"payment.captured\"",
+        "\"payment.paid\"",
+        "events.types.\"paid\".kind: `payment.paid` is not in the vocabulary",
+    ),
+    ("kind = \"payment.captured\", ", "", "events.types.\"paid\": needs either `kind` or `kind_at`"),
+    (", facts = \"payment\"", "", "events.types.\"paid\".facts: is missing"),
+    (
+        "facts = \"payment\"",
+        "facts = \"payments\"",
+        "events.types.\"paid\".facts: there is no `events.facts.payments`",
+    ),
+    ("amount = {", "status = []\n#", "events.facts.payment.amount: is missing; `payment.captured` needs it"),
+    ("transaction_id = [\"json:/id\"]", "", "events.facts.payment.transaction_id: is missing"),
+    ("subject_id = [\"json:/order\"]", "", "events.facts.payment.subject_id: is missing"),
+    (", currency = [\"json:/currency\"]", "", "events.facts.payment.amount.currency: is missing"),
+    (
+        "currency = [\"json:/currency\"]",
+        "fixed_currency = \"XYZ\"",
+        "events.facts.payment.amount.fixed_currency: `XYZ` is unknown",
+    ),
+    ("\"payment.captured\"", "\"refund.succeeded\"", "events.facts.payment.refund_id: is missing"),
+];
+
+#[test]
+fn a_refusal_names_the_field() {
+    let mut wrong = Vec::new();
+    for (from, to, message) in ROWS {
+        let error = match read(&changed(&[(from, to)])) {
+            Ok(_) => "nothing".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if !(error.starts_with("provider `minimal`: ") && error.contains(message)) {
+            wrong.push(format!("{from} -> {to}\n  said {error}\n  not  {message}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_check_at_all_is_refused() {
+    let table: toml::Table = MINIMAL.parse().unwrap();
+    let mut without = table.clone();
+    without.insert("checks".to_owned(), toml::Value::Array(Vec::new()));
+    let error = Description::from_table("minimal", without).unwrap_err();
+    assert_eq!((error.provider.as_str(), error.field.as_str()), ("minimal", "checks"));
+    assert!(
+        Description::from_table("Minimal Pay", table).unwrap_err().to_string().contains("name: must consist")
+    );
+}
+
+#[test]
+fn a_token_proves_the_sender_alone() {
+    let token = [
+        ("algorithm = \"hmac-sha256\"", "algorithm = \"token\""),
+        ("encoding = \"hex\"", "encoding = \"text\""),
+        ("signed = \"{body}\"", ""),
+    ];
+    let error = read(&changed(&token)).unwrap_err();
+    assert!(error.to_string().contains("covers: must be `nothing`"), "{error}");
+    read(&changed(&token).replace("covers = \"body\"", "covers = \"nothing\"")).unwrap();
+}

@@ -1,0 +1,184 @@
+//! How requests are checked.
+
+use serde_json::json;
+
+use crate::callback::Rejection;
+use crate::callback::signature::{HmacHash, hmac_tag};
+
+use super::*;
+
+const BODY: &str = r#"{"type": "paid", "order": "A-1", "id": "p-1", "amount": 1999, "currency": "EUR"}"#;
+
+/// A request with these headers, `{tag}` standing for the right signature under `secret` and `{other}` under `old`.
+fn verdict(description: &Description, key_set: Value, headers: &[(&str, &str)]) -> Result<(), Rejection> {
+    let tag = |key: &str| hex::encode(hmac_tag(HmacHash::Sha256, key.as_bytes(), &[BODY.as_bytes()]));
+    let headers = headers.iter().map(|(name, value)| {
+        ((*name).to_owned(), value.replace("{tag}", &tag("secret")).replace("{other}", &tag("old")))
+    });
+    let raw = RawCallback::new("account", "minimal", "POST", "/", headers, BODY.as_bytes().to_vec());
+    description.verify(&raw, &keys(key_set), NOW).map(|_| ())
+}
+
+#[test]
+fn the_header_must_be_there_once_and_match() {
+    let description = read(MINIMAL).unwrap();
+    let upper = hex::encode_upper(hmac_tag(HmacHash::Sha256, b"secret", &[BODY.as_bytes()]));
+    let rows: &[(&[(&str, &str)], &str)] = &[
+        (&[("X-Signature", "{tag}")], "ok"),
+        (&[("x-signature", "{tag}")], "ok"),
+        (&[], "missing_header"),
+        (&[("X-Signature", "")], "missing_header"),
+        (&[("X-Signature", "{tag}"), ("x-signature", "{tag}")], "duplicate"),
+        (&[("X-Signature", "{other}")], "signature_mismatch"),
+        (&[("X-Signature", "{tag}00")], "signature_mismatch"),
+        (&[("X-Signature", "{tag},{tag}")], "signature_mismatch"),
+        (&[("X-Signature", "sha256={tag}")], "signature_mismatch"),
+        (&[("X-Signature", "00")], "signature_mismatch"),
+        (&[("X-Signature", "zz")], "signature_mismatch"),
+        (&[("X-Signature", &upper)], "signature_mismatch"),
+    ];
+    for (headers, expected) in rows {
+        let got = verdict(&description, json!({"secret": "secret"}), headers);
+        assert_eq!(got.map_or_else(|rejection| rejection.reason(), |()| "ok"), *expected, "{headers:?}");
+    }
+}
+
+#[test]
+fn an_unusable_key_set_proves_nothing() {
+    let description = read(MINIMAL).unwrap();
+    let header = [("X-Signature", "{tag}")];
+    for key_set in [
+        json!({}),
+        json!({"secret": ""}),
+        json!({"secret": "  "}),
+        json!({"secret": null}),
+        json!({"secret": []}),
+        json!({"secret": ["secret", ""]}),
+        json!({"secret": 1}),
+        json!({"Secret": "secret"}),
+    ] {
+        let got = verdict(&description, key_set.clone(), &header);
+        assert_eq!(got, Err(Rejection::unconfigured("secret")), "{key_set}");
+    }
+    assert_eq!(verdict(&description, json!({"secret": ["old", "secret"]}), &header), Ok(()));
+}
+
+#[test]
+fn a_list_of_signatures_needs_one_that_matches() {
+    let list = "encoding = \"hex\", separator = \",\", prefix = \"sha256=\"";
+    let named = "encoding = \"hex\", separator = \";\", assign = \"=\", take = \"h1\"";
+    let rows = [
+        (list, "sha256={tag}", "ok"),
+        (list, "sha256={other}, sha256={tag}", "ok"),
+        (list, "{tag}", "signature_mismatch"),
+        (list, "sha256={other},{tag}", "signature_mismatch"),
+        (named, "h1={tag}", "ok"),
+        (named, "ts=1;h1=zz;h1={tag};h2=x;junk", "ok"),
+        (named, "h2={tag}", "missing_signature"),
+        (named, "h1={other};h2={tag}", "signature_mismatch"),
+        (named, "h1=", "signature_mismatch"),
+        (named, "{tag}", "missing_signature"),
+    ];
+    for (grammar, header, expected) in rows {
+        let description = read(&changed(&[("encoding = \"hex\"", grammar)])).unwrap();
+        let got = verdict(&description, json!({"secret": "secret"}), &[("X-Signature", header)]);
+        assert_eq!(got.map_or_else(|rejection| rejection.reason(), |()| "ok"), expected, "{header}");
+    }
+    let description = read(&changed(&[("encoding = \"hex\"", named)])).unwrap();
+    let flood = ["h1={tag}"; 17].join(";");
+    let got = verdict(&description, json!({"secret": "secret"}), &[("X-Signature", &flood)]);
+    assert_eq!(got, Err(Rejection::malformed("signature")));
+}
+
+#[test]
+fn a_key_id_chooses_among_the_active_keys() {
+    let by_id = "field = \"secret\", id_at = \"header:X-Key\"";
+    let description = read(&changed(&[("field = \"secret\"", by_id)])).unwrap();
+    let key_set = json!({"secret": {"a": "old", "b": "secret"}});
+    let rows = [
+        ("b", key_set.clone(), "ok"),
+        ("a", key_set.clone(), "signature_mismatch"),
+        ("c", key_set.clone(), "unknown_key"),
+        ("", key_set, "missing_header"),
+        ("b", json!({"secret": {}}), "unconfigured"),
+        ("b", json!({"secret": {"b": ""}}), "unconfigured"),
+    ];
+    for (id, key_set, expected) in rows {
+        let got = verdict(&description, key_set, &[("X-Signature", "{tag}"), ("X-Key", id)]);
+        assert_eq!(got.map_or_else(|rejection| rejection.reason(), |()| "ok"), expected, "{id}");
+    }
+}
+
+#[test]
+fn identity_and_required_places_are_checked() {
+    let strict = "required = [\"header:X-Id\"]\n[[identity]]\nat = \"json:/order\"\nexpected = \"merchant\"\n\n[[credentials]]\nname = \"merchant\"\nabout = \"m\"\n\n[[checks]]";
+    let text = changed(&[("[[checks]]", strict)]);
+    let text = text.replace("required = [\"header:X-Id\"]\n", "");
+    let description = read(&format!("required = [\"header:X-Id\"]\n{text}")).unwrap();
+    let rows = [
+        (json!({"secret": "secret"}), "1", "ok"),
+        (json!({"secret": "secret"}), "", "missing_header"),
+        (json!({"secret": "secret", "merchant": "A-1"}), "1", "ok"),
+        (json!({"secret": "secret", "merchant": "B-1"}), "1", "identity_mismatch"),
+        (json!({"secret": "secret", "merchant": ""}), "1", "unconfigured"),
+    ];
+    for (key_set, id, expected) in rows {
+        let got = verdict(&description, key_set.clone(), &[("X-Signature", "{tag}"), ("X-Id", id)]);
+        assert_eq!(got.map_or_else(|rejection| rejection.reason(), |()| "ok"), expected, "{key_set}");
+    }
+}
+
+#[test]
+fn every_algorithm_and_encoding_signs_and_verifies() {
+    let rows = [
+        ("hmac-sha1", "utf8", "hex"),
+        ("hmac-sha256", "hex", "base64"),
+        ("hmac-sha512", "base64", "hex-upper"),
+        ("hmac-sha256", "utf8", "base64url"),
+        ("rsa-pkcs1v15-sha1", "pem", "base64"),
+        ("rsa-pkcs1v15-sha256", "pem", "base64"),
+        ("ecdsa-p256-sha256-der", "pem", "base64"),
+        ("ecdsa-p256-sha256-raw", "pem", "base64url"),
+        ("ed25519", "base64", "hex"),
+        ("ed25519", "hex", "base64"),
+        ("token", "utf8", "text"),
+    ];
+    for (algorithm, key, signature) in rows {
+        let mut text = changed(&[
+            ("\"hmac-sha256\"", &format!("\"{algorithm}\"")),
+            ("\"utf8\"", &format!("\"{key}\"")),
+            ("encoding = \"hex\"", &format!("encoding = \"{signature}\"")),
+        ]);
+        if algorithm == "token" {
+            text =
+                text.replace("signed = \"{body}\"", "").replace("covers = \"body\"", "covers = \"nothing\"");
+        }
+        let provider = read(&text).unwrap().into_provider();
+        let (own, other) = (provider.sandbox.generate(), provider.sandbox.generate());
+        let request = provider.sandbox.sign(&own, &payload(BODY)).unwrap();
+        let genuine = raw("minimal", &request);
+        provider
+            .verify(&genuine, &credentials(&own), NOW)
+            .unwrap_or_else(|error| panic!("{algorithm}: {error}"));
+        let forged = provider.verify(&genuine, &credentials(&other), NOW);
+        assert_eq!(forged.err(), Some(Rejection::SignatureMismatch), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_key_of_another_kind_is_not_usable() {
+    let rsa = changed(&[("\"hmac-sha256\"", "\"rsa-pkcs1v15-sha256\""), ("\"utf8\"", "\"pem\"")]);
+    let ecdsa = rsa.replace("rsa-pkcs1v15-sha256", "ecdsa-p256-sha256-der");
+    let ed25519 = changed(&[("\"hmac-sha256\"", "\"ed25519\""), ("\"utf8\"", "\"base64\"")]);
+    let descriptions = [rsa, ecdsa, ed25519].map(|text| read(&text).unwrap());
+    for (index, description) in descriptions.iter().enumerate() {
+        for (other_index, other) in descriptions.iter().enumerate() {
+            let request = description.sign(&description.generate_keys(), &payload(BODY)).unwrap();
+            let key_set = Value::Object(other.generate_keys().key_set);
+            let got = description.verify(&raw("minimal", &request), &keys(key_set), NOW).err();
+            if index != other_index {
+                assert_eq!(got, Some(Rejection::unconfigured("secret")), "{index} {other_index}");
+            }
+        }
+    }
+}
