@@ -218,10 +218,13 @@ impl Plan {
         Ok((order, changed))
     }
 
-    /// A reference of the home's news that is not tied yet. Those that the stored order has are: ties are
-    /// written before the order.
+    /// A reference of the home's news that is not tied yet. Those of the registration and of the events that
+    /// name the home are, and followed to the end, because they are saved last. Those of events that joined
+    /// may not be: another plan may have saved the home on its way and not be done.
     fn untied_reference(&self, home: &Subject, stored: &Order) -> Option<&Reference> {
-        let known = stored.references();
+        let naming = stored.events.values().filter(|event| event.subject_id.is_some());
+        let learned = stored.expected.iter().flat_map(|expected| &expected.references);
+        let known: BTreeSet<&Reference> = naming.flat_map(|event| &event.references).chain(learned).collect();
         let registered = self.expected.iter().flat_map(|expected| &expected.references);
         let named = self.direct.iter().flat_map(|event| &event.references).chain(registered);
         named.filter(|reference| !known.contains(reference)).find(|reference| !self.is_tied(reference, home))
