@@ -90,3 +90,44 @@ fn unreadable_members_of_a_bundle_are_left_out_but_not_of_a_chain() {
         assert!(Certificate::all_in_pem(bad.as_bytes()).is_err(), "{bad:?}");
     }
 }
+
+/// Every merchant holds a certificate of the same authority: chain and signature are right, only the owner is not.
+#[test]
+fn another_owner_of_the_right_authority_is_refused() {
+    use paybell_shared::sandbox::SandboxKeys;
+    use serde_json::Value;
+    let authority = root("root");
+    let middle = authority.intermediate("middle");
+    for (provider, owner, accepted) in [
+        ("unionpay", "041@8310000000083040@中国银联股份有限公司@00000001", true),
+        ("unionpay", "041@Z2014-11-11@700000000000001:SIGN@00000003", false),
+        ("unionpay", "041@Z@00040000:SIGN@1", false),
+        ("unionpay", "中国银联股份有限公司", false),
+        ("unionpay", "a@b", false),
+        ("unionpay", "中国银联股份有限公司@中国银联股份有限公司@somebody", false),
+        ("paypal", "messageverificationcerts.paypal.com", true),
+        ("paypal", "messageverificationcerts.paypal.com.evil.example", false),
+        ("paypal", "evil.paypal.com", false),
+    ] {
+        let (leaf, private) = middle.leaf(owner);
+        let genuine = super::Bench::of(provider);
+        let mut keys =
+            SandboxKeys { key_set: genuine.keys.key_set.clone(), private: genuine.keys.private.clone() };
+        keys.private.insert("pkcs8_base64".to_owned(), Value::String(private));
+        keys.private.insert("leaf_cert_pem".to_owned(), Value::String(leaf.pem()));
+        for (field, pem) in [
+            ("middle_cert_pem", middle.certificate.pem()),
+            ("root_cert_pem", authority.certificate.pem()),
+            ("trust_anchor_pem", authority.certificate.pem()),
+            ("cert_pem", format!("{}{}", leaf.pem(), middle.certificate.pem())),
+        ] {
+            keys.key_set.insert(field.to_owned(), Value::String(pem));
+        }
+        let bench = super::Bench { provider: genuine.provider, keys, paid: Default::default() };
+        let expected = match accepted {
+            true => Ok(()),
+            false => Err(Rejection::Certificate(CertificateProblem::Identity)),
+        };
+        assert_eq!(bench.verify(&bench.paid()).map(|_| ()), expected, "{provider}: {owner}");
+    }
+}
