@@ -159,8 +159,8 @@ pub(crate) struct SignatureRule {
 pub(crate) enum SignatureEncoding {
     /// Lower case.
     Hex,
-    /// Upper case.
-    HexUpper,
+    /// Sent in upper case, accepted in either.
+    HexAnyCase,
     /// With padding.
     Base64,
     /// Without padding.

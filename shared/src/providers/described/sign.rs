@@ -204,7 +204,7 @@ fn sign(check: &Check, keys: &SandboxKeys, message: &[u8]) -> Vec<u8> {
 fn written(rule: &SignatureRule, entry: Option<(&str, &str)>, signature: &[u8]) -> String {
     let text = match rule.encoding {
         SignatureEncoding::Hex => hex::encode(signature),
-        SignatureEncoding::HexUpper => hex::encode_upper(signature),
+        SignatureEncoding::HexAnyCase => hex::encode_upper(signature),
         SignatureEncoding::Base64 => STANDARD.encode(signature),
         SignatureEncoding::Base64url => URL_SAFE_NO_PAD.encode(signature),
         SignatureEncoding::Text => String::from_utf8_lossy(signature).into_owned(),

@@ -45,7 +45,7 @@ pub(super) fn verify(
     let written = scope.text(at)?.ok_or_else(|| at.missing())?;
     scope.entries = entries(&check.signature, &written);
     for place in &grammar.required {
-        scope.bytes(place)?.ok_or_else(|| place.missing())?;
+        scope.bytes(place)?.filter(|value| !value.is_empty()).ok_or_else(|| place.missing())?;
     }
     if let Some(rule) = &grammar.timestamp {
         let sent_at = sent_at(rule, &scope)?;
@@ -128,8 +128,7 @@ fn candidates(rule: &SignatureRule, written: &str, scope: &Scope<'_>) -> Result<
 fn decode_signature(encoding: SignatureEncoding, text: &str) -> Option<Vec<u8>> {
     let decoded = match encoding {
         SignatureEncoding::Hex if text.bytes().any(|byte| byte.is_ascii_uppercase()) => return None,
-        SignatureEncoding::HexUpper if text.bytes().any(|byte| byte.is_ascii_lowercase()) => return None,
-        SignatureEncoding::Hex | SignatureEncoding::HexUpper => hex::decode(text).ok(),
+        SignatureEncoding::Hex | SignatureEncoding::HexAnyCase => hex::decode(text).ok(),
         SignatureEncoding::Base64 => STANDARD.decode(text).ok(),
         SignatureEncoding::Base64url => URL_SAFE_NO_PAD.decode(text).ok(),
         SignatureEncoding::Text => Some(text.as_bytes().to_vec()),

@@ -44,6 +44,28 @@ fn the_header_must_be_there_once_and_match() {
 }
 
 #[test]
+fn a_signature_in_either_case_is_accepted_where_the_description_says_so() {
+    let description = read(&changed(&[("encoding = \"hex\"", "encoding = \"hex-any-case\"")])).unwrap();
+    let upper = hex::encode_upper(hmac_tag(HmacHash::Sha256, b"secret", &[BODY.as_bytes()]));
+    for header in ["{tag}", &upper] {
+        assert_eq!(verdict(&description, json!({"secret": "secret"}), &[("X-Signature", header)]), Ok(()));
+    }
+}
+
+#[test]
+fn a_required_body_must_not_be_empty() {
+    let description = read(&format!("required = [\"body\"]\n{MINIMAL}")).unwrap();
+    let keys = description.generate_keys();
+    let verify = |body: &str| {
+        let request = description.sign(&keys, &payload(body)).unwrap();
+        let key_set = KeySet::new("test", keys.key_set.clone());
+        description.verify(&raw("minimal", &request), &key_set, NOW).map(|_| ())
+    };
+    assert_eq!(verify(BODY), Ok(()));
+    assert_eq!(verify(""), Err(Rejection::MissingField { name: "body".to_owned() }));
+}
+
+#[test]
 fn an_unusable_key_set_proves_nothing() {
     let description = read(MINIMAL).unwrap();
     let header = [("X-Signature", "{tag}")];
@@ -133,7 +155,7 @@ fn every_algorithm_and_encoding_signs_and_verifies() {
     let rows = [
         ("hmac-sha1", "utf8", "hex"),
         ("hmac-sha256", "hex", "base64"),
-        ("hmac-sha512", "base64", "hex-upper"),
+        ("hmac-sha512", "base64", "hex-any-case"),
         ("hmac-sha256", "utf8", "base64url"),
         ("rsa-pkcs1v15-sha1", "pem", "base64"),
         ("rsa-pkcs1v15-sha256", "pem", "base64"),
