@@ -4,8 +4,8 @@ use std::fmt;
 
 use clap::ValueEnum;
 use paybell_shared::callback::signature::sha256;
-use paybell_shared::callback::{Credentials, KeySet, Rejection, UnixSeconds};
-use paybell_shared::domain::{Money, MoneyError};
+use paybell_shared::callback::{Credentials, KeySet, Rejection, UnixSeconds, Verified};
+use paybell_shared::domain::{EventKind, Money, MoneyError};
 use paybell_shared::providers::Provider;
 use paybell_shared::sandbox::{Payload, PayloadError, SandboxKeys, SignedRequest, SimulatedFacts, render};
 use thiserror::Error;
@@ -189,7 +189,8 @@ impl Planner<'_> {
             }
             Scenario::Failed => {
                 let request = self.sign("failed", &amount, &amount, self.facts.now)?;
-                let outcome = Outcome::Is { status: "failed", captured_minor: 0, refunded_minor: 0 };
+                let status = self.status_after_failure(&request);
+                let outcome = Outcome::Is { status, captured_minor: 0, refunded_minor: 0 };
                 vec![Step::Register, accepted("the payment's failure", request), Step::Await(outcome)]
             }
             Scenario::Duplicate => {
@@ -273,10 +274,24 @@ impl Planner<'_> {
         ])
     }
 
+    /// Some providers tell no failure but that the payment was given up or has expired.
+    fn status_after_failure(&self, request: &SignedRequest) -> &'static str {
+        let events = self.verified(request).ok().and_then(|verified| self.provider.normalise(&verified).ok());
+        match events.as_deref() {
+            Some([event]) if event.kind == EventKind::PaymentExpired => "expired",
+            Some([event]) if event.kind == EventKind::PaymentCancelled => "cancelled",
+            _ => "failed",
+        }
+    }
+
     fn verify(&self, request: &SignedRequest) -> Result<(), Rejection> {
+        self.verified(request).map(|_| ())
+    }
+
+    fn verified(&self, request: &SignedRequest) -> Result<Verified, Rejection> {
         let raw = raw_callback(&self.facts.account, self.provider.name, request);
         let credentials = Credentials { key_sets: vec![KeySet::new("sandbox", self.keys.key_set.clone())] };
-        self.provider.verify(&raw, &credentials, self.facts.now).map(|_| ())
+        self.provider.verify(&raw, &credentials, self.facts.now)
     }
 
     fn sign(
