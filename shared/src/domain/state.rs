@@ -103,7 +103,7 @@ pub enum Reason {
     AmountMissing,
     /// Money moved in another currency than expected, or than the transaction's.
     CurrencyMismatch,
-    /// More was given back than was taken.
+    /// More was given back than was taken, by refunds and lost disputes together.
     RefundExceedsCaptured,
     /// Money was given back and the provider did not say how much.
     RefundAmountMissing,
@@ -313,7 +313,7 @@ pub struct DisputeState {
     pub dispute_id: String,
     /// How far it came.
     pub status: DisputeStatus,
-    /// Its amount; the whole transaction when the provider does not say.
+    /// Its amount; all of the transaction that is not refunded when the provider does not say.
     #[serde(with = "minor_text")]
     pub amount_minor: i128,
 }

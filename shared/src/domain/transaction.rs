@@ -131,7 +131,8 @@ fn transaction(provider: &str, id: &str, events: &[&PaymentEvent]) -> Transactio
     let most = |kind| of_kind(kind).filter_map(|event| minor_of(event, currency.as_ref())).max();
     let captured = most(EventKind::PaymentCaptured);
     let refunds = refunds(events, currency.as_ref());
-    let disputes = disputes(events, currency.as_ref(), captured.unwrap_or_default());
+    let kept_minor = captured.unwrap_or_default().saturating_sub(refunded_minor(&refunds)).max(0);
+    let disputes = disputes(events, currency.as_ref(), kept_minor);
     let status = status_of(events);
     let mut state = TransactionState {
         provider: provider.to_owned(),
@@ -164,13 +165,15 @@ fn contradictions(state: &TransactionState, events: &[&PaymentEvent], unknown: b
         moved(event.kind) && event.amount.is_some() && minor_of(event, state.currency.as_ref()).is_none()
     });
     let captured = state.status == TransactionStatus::Captured;
+    let lost = state.disputes.iter().filter(|dispute| dispute.status == DisputeStatus::Lost);
+    let given_back_minor = sum(lost.map(|dispute| dispute.amount_minor).chain([state.refunded_minor]));
     let refund_unknown = refund_groups(events).into_values().any(|events| {
         refund_status(&events) == RefundStatus::Succeeded && events.iter().all(|event| event.amount.is_none())
     });
     let found = [
         (Reason::CurrencyMismatch, foreign),
         (Reason::AmountMissing, captured && unknown && !foreign),
-        (Reason::RefundExceedsCaptured, captured && state.refunded_minor > state.captured_minor),
+        (Reason::RefundExceedsCaptured, captured && given_back_minor > state.captured_minor),
         (Reason::RefundAmountMissing, refund_unknown),
     ];
     found.into_iter().filter(|(_, holds)| *holds).map(|(reason, _)| reason).collect()
@@ -228,7 +231,7 @@ fn refunded_minor(refunds: &[RefundState]) -> i128 {
     sum(shares.map(|refund| refund.amount_minor)).max(total)
 }
 
-fn disputes(events: &[&PaymentEvent], currency: Option<&Currency>, whole_minor: i128) -> Vec<DisputeState> {
+fn disputes(events: &[&PaymentEvent], currency: Option<&Currency>, kept_minor: i128) -> Vec<DisputeState> {
     let mut groups: BTreeMap<&str, Vec<(&PaymentEvent, DisputeStatus)>> = BTreeMap::new();
     for event in events {
         if let Some(Part::Dispute(status)) = part_of(event.kind) {
@@ -246,7 +249,7 @@ fn disputes(events: &[&PaymentEvent], currency: Option<&Currency>, whole_minor: 
             .iter()
             .filter_map(|(event, _)| minor_of(event, currency))
             .max()
-            .unwrap_or(whole_minor),
+            .unwrap_or(kept_minor),
     };
     groups.into_iter().map(dispute).collect()
 }

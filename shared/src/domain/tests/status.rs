@@ -125,6 +125,8 @@ fn disputes() {
         captured/t1=100 dispute.lost/t1/d1=40@1 dispute.won/t1/d1@2          => paid 100 0 0
         captured/t1=100 dispute.won/t1/d1=40 dispute.opened/t1/d2=10         => disputed 100 0 10
         captured/t1=100 dispute.opened/t1/d1=40 refund.succeeded/t1/r1=60    => disputed 100 60 40
+        captured/t1=100 refund.succeeded/t1/r1=100 dispute.lost/t1/d1=40     => held 100 100 40 refund_exceeds_captured
+        captured/t1=100 refund.succeeded/t1/r1=30 dispute.lost/t1/d1         => charged_back 100 30 70
         dispute.opened/t1/d1=40                                              => disputed 0 0 40
         captured/t1=100@1 captured/t2=100@2 dispute.lost/t2/d1=100           => paid 200 0 100   # the surplus went back
         captured/t1=1 dispute.opened/t1/d1                                   => held 1 0 1 amount_mismatch
