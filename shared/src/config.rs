@@ -119,7 +119,7 @@ pub fn described_providers(file_text: &str) -> Result<Vec<&'static Provider>, De
     let mut described = Vec::new();
     for (name, value) in file {
         let toml::Value::Table(tables) = value else {
-            return Err(wrong("", &name, "is not a table"));
+            return Err(wrong("", &name, "is not a table; providers are described in `[providers.NAME]`"));
         };
         if name != PROVIDERS_TABLE {
             return Err(wrong("", &name, "is not known; providers are described in `[providers.NAME]`"));
@@ -129,7 +129,7 @@ pub fn described_providers(file_text: &str) -> Result<Vec<&'static Provider>, De
                 return Err(wrong(&name, ".", "is not a table"));
             };
             if registry::built_in().any(|provider| provider.name == name) {
-                return Err(wrong(&name, "name", "is a built-in provider's"));
+                return Err(wrong(&name, "name", "is built in, choose another one"));
             }
             described.push(Description::from_table(&name, table)?);
         }
@@ -151,14 +151,18 @@ mod tests {
         assert_eq!(described[0].answers.success.body, "ok");
         assert_eq!(described_providers("").map(|providers| providers.len()), Ok(0));
         let rows = [
-            (sample.replace("harbour_pay", "stripe"), "provider `stripe`: name: is a built-in provider's"),
+            (sample.replace("harbour_pay", "stripe"), "provider `stripe`: name: is built in"),
             (
                 sample.replace("hmac-sha512", "md5"),
                 "harbour_pay`: checks[0].algorithm: unknown variant `md5`",
             ),
-            (sample.replace("[providers.", "[provider."), "provider: is not known"),
+            (
+                sample.replace("[providers.", "[provider."),
+                "provider: is not known; providers are described in",
+            ),
             ("providers = 1".to_owned(), "providers: is not a table"),
             ("[providers]\na = 1".to_owned(), "provider `a`: .: is not a table"),
+            ("[providers.'a/b']".to_owned(), "provider `a/b`: "),
             ("[".to_owned(), "TOML parse error"),
         ];
         for (text, message) in rows {

@@ -37,14 +37,18 @@ pub struct Description {
 
 /// Why a description is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("provider `{provider}`: {field}: {problem}")]
+#[error("{}{field}: {problem}", of(provider))]
 pub struct DescriptionError {
-    /// The provider's name.
+    /// The provider's name; empty when the fault is outside of every provider's table.
     pub provider: String,
     /// The path of the field, such as `checks[0].key.field`.
     pub field: String,
     /// What is wrong with it.
     pub problem: String,
+}
+
+fn of(provider: &str) -> String {
+    if provider.is_empty() { String::new() } else { format!("provider `{provider}`: ") }
 }
 
 impl Description {

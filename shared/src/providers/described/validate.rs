@@ -14,6 +14,9 @@ use super::verify::PART_KEY_FIELD;
 /// The word in place of a kind for a type that we do not act on.
 pub(super) const IGNORED: &str = "ignored";
 
+/// Names stand in addresses and in keys of the data.
+const NAME_BYTES_MAX: usize = 64;
+
 /// What the simulator can tell; its faults are made from these.
 const SCENARIOS: &[&str] = &["paid", "refunded", "partial-refund", "failed"];
 
@@ -39,9 +42,9 @@ fn require(holds: bool, field: impl Into<String>, problem: impl Into<String>) ->
 
 /// Checks everything but the events.
 pub(super) fn signature(name: &str, grammar: &Grammar) -> Result<(), Problem> {
-    let well_named = !name.is_empty()
+    let well_named = (1..=NAME_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    require(well_named, "name", "must consist of a-z, 0-9 and `_`")?;
+    require(well_named, "name", "must be 1 to 64 of a-z, 0-9 and `_`")?;
     require(!grammar.title.trim().is_empty(), "title", "must not be blank")?;
     let status = grammar.answers.success_status.unwrap_or(200);
     require((200..300).contains(&status), "answers.success_status", "must be 200 to 299")?;

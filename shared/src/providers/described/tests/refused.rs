@@ -115,7 +115,10 @@ fn no_check_at_all_is_refused() {
     let error = Description::from_table("minimal", without).unwrap_err();
     assert_eq!((error.provider.as_str(), error.field.as_str()), ("minimal", "checks"));
     assert!(
-        Description::from_table("Minimal Pay", table).unwrap_err().to_string().contains("name: must consist")
+        Description::from_table("Minimal Pay", table)
+            .unwrap_err()
+            .to_string()
+            .contains("name: must be 1 to 64")
     );
 }
 
