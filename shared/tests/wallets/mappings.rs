@@ -100,12 +100,7 @@ fn alipay() {
 }
 
 #[test]
-fn wechat_pay() {
-    let envelope = |event_type: &str, resource: &str| {
-        format!(
-            r#"{{"event_type":"{event_type}","create_time":"2024-05-20T10:00:12+08:00","resource":{resource}}}"#
-        )
-    };
+fn wechat_pay_payments() {
     let rows: &[(&str, &str, &[&str])] = &[
         (
             "TRANSACTION.SUCCESS",
@@ -149,6 +144,15 @@ fn wechat_pay() {
             r#"{"out_trade_no":"O1","transaction_id":"T1","refund_id":"R1"}"#,
             &["!/amount/refund"],
         ),
+    ];
+    for (event_type, resource, expected) in rows {
+        check("wechatpay_v3", &[(&wechat_pay_envelope(event_type, resource), expected)]);
+    }
+}
+
+#[test]
+fn wechat_pay_agreements_and_transfers() {
+    let rows: &[(&str, &str, &[&str])] = &[
         (
             "PAYSCORE.USER_PAID",
             r#"{"out_order_no":"O1","order_id":"S1","total_amount":400,"collection":{"paid_amount":390,"details":[{"transaction_id":"T1"}]}}"#,
@@ -182,7 +186,7 @@ fn wechat_pay() {
         ("SECURITY_ECHO.SUCCESS", "{}", &[]),
     ];
     for (event_type, resource, expected) in rows {
-        check("wechatpay_v3", &[(&envelope(event_type, resource), expected)]);
+        check("wechatpay_v3", &[(&wechat_pay_envelope(event_type, resource), expected)]);
     }
 }
 
@@ -212,12 +216,7 @@ fn unionpay() {
 }
 
 #[test]
-fn paypal() {
-    let envelope = |event_type: &str, resource: &str| {
-        format!(
-            r#"{{"id":"WH-1","event_type":"{event_type}","create_time":"2024-05-20T02:00:12Z","resource":{resource}}}"#
-        )
-    };
+fn paypal_payments() {
     let rows: &[(&str, &str, &[&str])] = &[
         (
             "CHECKOUT.ORDER.APPROVED",
@@ -269,6 +268,15 @@ fn paypal() {
             r#"{"id":"R1","sale_id":"S1","amount":{"total":"-0.49","currency":"USD"}}"#,
             &["refund.succeeded transaction=S1 refund=R1 0.49 USD ~paypal:S1"],
         ),
+    ];
+    for (event_type, resource, expected) in rows {
+        check("paypal", &[(&paypal_envelope(event_type, resource), expected)]);
+    }
+}
+
+#[test]
+fn paypal_disputes_and_the_rest() {
+    let rows: &[(&str, &str, &[&str])] = &[
         (
             "CUSTOMER.DISPUTE.CREATED",
             r#"{"dispute_id":"PP-D-1","status":"OPEN","disputed_transactions":[{"seller_transaction_id":"C1"}],"dispute_amount":{"currency_code":"USD","value":"3.00"}}"#,
@@ -301,6 +309,18 @@ fn paypal() {
         ("SOMETHING.NEW", "{}", &[]),
     ];
     for (event_type, resource, expected) in rows {
-        check("paypal", &[(&envelope(event_type, resource), expected)]);
+        check("paypal", &[(&paypal_envelope(event_type, resource), expected)]);
     }
+}
+
+fn wechat_pay_envelope(event_type: &str, resource: &str) -> String {
+    format!(
+        r#"{{"event_type":"{event_type}","create_time":"2024-05-20T10:00:12+08:00","resource":{resource}}}"#
+    )
+}
+
+fn paypal_envelope(event_type: &str, resource: &str) -> String {
+    format!(
+        r#"{{"id":"WH-1","event_type":"{event_type}","create_time":"2024-05-20T02:00:12Z","resource":{resource}}}"#
+    )
 }
