@@ -1,1 +1,191 @@
+use paybell_shared::callback::UnixSeconds;
+use paybell_shared::domain::{
+    Currency, EventKind, Expectation, Money, Order, PaymentEvent, Subject, SubjectKind,
+};
+use paybell_shared::ports::memory::{ManualClock, MemoryConnections, MemoryInbox, MemoryPusher};
+use serde_json::{Value, json};
 
+use super::*;
+
+const NOW_MS: i64 = 1_800_000_000_000;
+
+#[derive(Default)]
+struct World {
+    inbox: Arc<MemoryInbox>,
+    connections: Arc<MemoryConnections>,
+    pusher: Arc<MemoryPusher>,
+}
+
+impl World {
+    async fn with_connections(ids: &[(&str, &str)]) -> Self {
+        let world = Self::default();
+        for (id, user) in ids {
+            let connection = Connection { id: (*id).into(), account: "acme".into(), user: (*user).into() };
+            world.connections.put(&connection, UnixSeconds(0)).await.unwrap();
+        }
+        world
+    }
+
+    /// The sequence numbers that are reported as failed.
+    async fn handle(&self, records: Vec<Value>) -> Vec<String> {
+        let ports = Ports {
+            inbox: self.inbox.clone(),
+            connections: self.connections.clone(),
+            pusher: self.pusher.clone(),
+        };
+        let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+        let response = handle(event, &ports, &ManualClock::at_ms(NOW_MS)).await;
+        let failures = response.batch_item_failures.into_iter();
+        failures.map(|failure| failure.item_identifier.unwrap()).collect()
+    }
+
+    /// Connection, kind and order of every push.
+    fn pushed(&self) -> Vec<(String, String, String)> {
+        let mut pushed: Vec<_> = self
+            .pusher
+            .pushed()
+            .into_iter()
+            .map(|(connection_id, text)| {
+                let message: Value = serde_json::from_str(&text).unwrap();
+                assert_eq!(message["type"], "notification");
+                let text = |name: &str| message[name].as_str().unwrap().to_owned();
+                (connection_id, text("kind"), text("order_id"))
+            })
+            .collect();
+        pushed.sort();
+        pushed
+    }
+}
+
+fn order(id: &str, user: &str, events: &[(EventKind, &str)]) -> Order {
+    let mut order = Order::new(Subject { account: "acme".into(), kind: SubjectKind::Order, id: id.into() });
+    let amount = Money::from_minor(1999, Currency::new("EUR").unwrap()).unwrap();
+    let expected = Expectation {
+        amount: Some(amount.clone()),
+        user: user.into(),
+        expires_at: None,
+        references: Vec::new(),
+    };
+    order.register(expected).unwrap();
+    for (kind, key) in events {
+        let mut event = PaymentEvent::new(*kind, "stripe", *key, UnixSeconds(1));
+        event.transaction_id = Some("pi_1".into());
+        event.amount = Some(amount.clone());
+        order.absorb([event]).unwrap();
+    }
+    order.version = 1 + u64::try_from(events.len()).unwrap();
+    order
+}
+
+/// The image of an order as the stream delivers it, made by the adapter that stores it.
+fn image(order: &Order) -> Value {
+    let item = paybell_shared::aws::order_to_stream_image(order).unwrap();
+    serde_json::to_value(item).unwrap()
+}
+
+fn record(sequence_number: &str, old: Option<&Order>, new: Option<Value>) -> Value {
+    json!({
+        "awsRegion": "local", "eventID": sequence_number, "eventName": "MODIFY",
+        "dynamodb": {
+            "SequenceNumber": sequence_number,
+            "SizeBytes": 1,
+            "OldImage": old.map(image).unwrap_or_else(|| json!({})),
+            "NewImage": new.unwrap_or_else(|| json!({})),
+        },
+    })
+}
+
+fn paid(id: &str, user: &str) -> Value {
+    let old = order(id, user, &[]);
+    record(id, Some(&old), Some(image(&order(id, user, &[(EventKind::PaymentCaptured, "evt_1")]))))
+}
+
+fn pushes(expected: &[(&str, &str, &str)]) -> Vec<(String, String, String)> {
+    expected.iter().map(|(id, kind, order)| ((*id).into(), (*kind).into(), (*order).into())).collect()
+}
+
+#[tokio::test]
+async fn a_change_is_written_to_the_inbox_and_pushed_to_every_device_of_its_user() {
+    let world = World::with_connections(&[("c1", "ann"), ("c2", "ann"), ("c3", "bob")]).await;
+    assert_eq!(world.handle(vec![paid("A1", "ann"), paid("A2", "ann")]).await, [""; 0]);
+    let entries = world.inbox.entries();
+    assert_eq!(entries.len(), 2);
+    assert!(entries[0].cursor < entries[1].cursor, "the inbox keeps the order of the stream");
+    let all = pushes(&[
+        ("c1", "payment.captured", "A1"),
+        ("c1", "payment.captured", "A2"),
+        ("c2", "payment.captured", "A1"),
+        ("c2", "payment.captured", "A2"),
+    ]);
+    assert_eq!(world.pushed(), all);
+
+    let (_, text) = world.pusher.pushed().remove(0);
+    let message: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(message["cursor"], json!(entries[0].cursor));
+    assert_eq!((&message["amount_minor"], &message["currency"]), (&json!(1999), &json!("EUR")));
+    assert_eq!((&message["subject_kind"], &message["status"]), (&json!("order"), &json!("paid")));
+    assert_eq!(message["transaction_id"], "pi_1");
+    assert!(message["text"]["en"].is_string() && message["text"]["zh-CN"].is_string());
+}
+
+#[tokio::test]
+async fn a_record_that_comes_again_is_in_the_inbox_once() {
+    let world = World::default();
+    for _ in 0..3 {
+        assert_eq!(world.handle(vec![paid("A1", "ann")]).await, [""; 0]);
+    }
+    assert_eq!(world.inbox.entries().len(), 1);
+}
+
+#[tokio::test]
+async fn other_items_and_changes_that_mean_nothing_are_passed_over() {
+    let world = World::default();
+    let same = order("A1", "ann", &[(EventKind::PaymentCaptured, "evt_1")]);
+    let reference = json!({"pk": {"S": "reference#acme#stripe:ch_1"}, "item": {"S": "reference"}});
+    let records = vec![
+        record("1", None, Some(reference)),
+        record("2", Some(&same), Some(image(&same))),
+        record("3", Some(&same), None),
+        record("4", None, Some(image(&order("A2", "ann", &[])))),
+    ];
+    assert_eq!(world.handle(records).await, [""; 0]);
+    assert_eq!(world.inbox.entries(), []);
+}
+
+#[tokio::test]
+async fn an_unreadable_image_and_a_permanent_failure_hold_nobody_up() {
+    let world = World::default();
+    let unreadable =
+        json!({"pk": {"S": "order#acme#order#A0"}, "item": {"S": "order"}, "version": {"S": "x"}});
+    let records = vec![record("1", None, Some(unreadable)), paid("A1", "ann"), paid("A2", "ann")];
+    world.inbox.faults.push(PortError::Permanent("PutItem: ValidationException".into()));
+    assert_eq!(world.handle(records).await, [""; 0]);
+    assert_eq!(world.inbox.entries().len(), 1);
+}
+
+#[tokio::test]
+async fn only_what_is_not_in_the_inbox_is_reported() {
+    let world = World::with_connections(&[("c1", "ann")]).await;
+    world.inbox.faults.push(PortError::Transient("PutItem: timed out".into()));
+    let records = || vec![paid("A1", "ann"), paid("A2", "ann")];
+    assert_eq!(world.handle(records()).await, ["A1"]);
+    assert_eq!(world.pushed(), pushes(&[("c1", "payment.captured", "A2")]));
+    assert_eq!(world.handle(records()).await, [""; 0]);
+    assert_eq!(world.inbox.entries().len(), 2);
+}
+
+#[tokio::test]
+async fn a_gone_connection_is_forgotten_and_a_failing_push_holds_nothing_up() {
+    let world = World::with_connections(&[("c1", "ann"), ("c2", "ann")]).await;
+    world.pusher.close("c1");
+    assert_eq!(world.handle(vec![paid("A1", "ann"), paid("A2", "ann")]).await, [""; 0]);
+    assert_eq!(world.pushed().len(), 2);
+    assert_eq!(world.connections.find("c1").await.unwrap(), None);
+
+    world.pusher.faults.push(PortError::Transient("PostToConnection: timed out".into()));
+    assert_eq!(world.handle(vec![paid("A3", "ann"), paid("A4", "ann")]).await, [""; 0]);
+    assert_eq!(world.pushed().last(), pushes(&[("c2", "payment.captured", "A4")]).last());
+    world.connections.faults.push(PortError::Transient("Query: timed out".into()));
+    assert_eq!(world.handle(vec![paid("A5", "ann")]).await, [""; 0]);
+    assert_eq!(world.inbox.entries().len(), 5);
+}

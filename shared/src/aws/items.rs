@@ -54,27 +54,33 @@ struct StoredOrder {
     state: Option<OrderState>,
 }
 
+impl StoredOrder {
+    fn new(order: &Order, version: u64) -> Self {
+        let state = order.state();
+        Self {
+            item: ORDER_ITEM.to_owned(),
+            account: order.subject.account.clone(),
+            kind: order.subject.kind,
+            id: order.subject.id.clone(),
+            expected: order.expected.clone(),
+            events: order.events.clone(),
+            shared_references: order.shared_references.clone(),
+            version,
+            updated_at_ms: order.updated_at_ms,
+            user_key: order
+                .expected
+                .as_ref()
+                .map(|expected| compose_key(&[&order.subject.account, &expected.user])),
+            status: Some(state.status),
+            state: Some(state),
+        }
+    }
+}
+
 /// The attributes of an order's item without its key, as version `version`.
 pub(super) fn order_to_item(order: &Order, version: u64) -> Result<Item, PortError> {
-    let state = order.state();
-    let stored = StoredOrder {
-        item: ORDER_ITEM.to_owned(),
-        account: order.subject.account.clone(),
-        kind: order.subject.kind,
-        id: order.subject.id.clone(),
-        expected: order.expected.clone(),
-        events: order.events.clone(),
-        shared_references: order.shared_references.clone(),
-        version,
-        updated_at_ms: order.updated_at_ms,
-        user_key: order
-            .expected
-            .as_ref()
-            .map(|expected| compose_key(&[&order.subject.account, &expected.user])),
-        status: Some(state.status),
-        state: Some(state),
-    };
-    serde_dynamo::aws_sdk_dynamodb_1::to_item(stored).map_err(|_| unreadable("order"))
+    serde_dynamo::aws_sdk_dynamodb_1::to_item(StoredOrder::new(order, version))
+        .map_err(|_| unreadable("order"))
 }
 
 /// Reads an order's item.
@@ -96,6 +102,15 @@ pub fn order_from_stream_image(image: serde_dynamo::Item) -> Result<Option<Order
     }
     let stored: StoredOrder = serde_dynamo::from_item(image).map_err(|_| unreadable("order"))?;
     Ok(Some(stored.into()))
+}
+
+/// What the stream shows of an order that is stored: what [`order_from_stream_image`] reads.
+///
+/// # Errors
+/// [`PortError::Permanent`] when the order cannot be written as an item.
+#[cfg(feature = "sandbox")]
+pub fn order_to_stream_image(order: &Order) -> Result<serde_dynamo::Item, PortError> {
+    serde_dynamo::to_item(StoredOrder::new(order, order.version)).map_err(|_| unreadable("order"))
 }
 
 impl From<StoredOrder> for Order {

@@ -27,6 +27,8 @@ pub use clients::{Clients, sdk_config};
 pub use connections::DynamoConnections;
 pub use inbox::DynamoInbox;
 pub use items::order_from_stream_image;
+#[cfg(feature = "sandbox")]
+pub use items::order_to_stream_image;
 pub use orders::DynamoOrders;
 pub use pusher::GatewayPusher;
 pub use queue::SqsCallbackQueue;

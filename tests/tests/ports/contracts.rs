@@ -1,0 +1,226 @@
+//! What every implementation of a port must do.
+
+use std::collections::BTreeSet;
+
+use paybell_shared::callback::{Credentials, KeySet, UnixSeconds};
+use paybell_shared::domain::{
+    Currency, EventKind, Expectation, Money, Notification, Order, PaymentEvent, Plan, Reference, Status,
+    Subject, SubjectKind,
+};
+use paybell_shared::ports::fold::perform;
+use paybell_shared::ports::memory::ManualClock;
+use paybell_shared::ports::{AccountStore, Connection, ConnectionStore, Inbox, OrderStore, Saved};
+use serde_json::json;
+
+fn subject(id: &str) -> Subject {
+    Subject { account: "acme".into(), kind: SubjectKind::Order, id: id.into() }
+}
+
+fn money(amount_minor: i128, currency: &str) -> Money {
+    Money::from_minor(amount_minor, Currency::new(currency).unwrap()).unwrap()
+}
+
+fn expectation(user: &str, amount: Money) -> Expectation {
+    Expectation {
+        amount: Some(amount),
+        user: user.into(),
+        expires_at: Some(UnixSeconds(2_000_000_000)),
+        references: vec![Reference::new("stripe", "pi_1")],
+    }
+}
+
+fn event(key: &str, received_at: i64) -> PaymentEvent {
+    let mut event = PaymentEvent::new(EventKind::RefundSucceeded, "stripe", key, UnixSeconds(received_at));
+    event.amount = Some(money(2_000_000_000_000_000_000_001, "ETH"));
+    event.refund_id = Some("re_1".into());
+    event.references = vec![Reference::new("stripe", "ch_1"), Reference::new("stripe", "pi#%1")];
+    event
+}
+
+pub async fn accounts_are_found_by_key_and_keep_their_credentials(store: &dyn AccountStore) {
+    assert_eq!(store.credentials("acme", "stripe").await.unwrap(), None);
+    let fields =
+        json!({"secrets": ["whsec_1"], "livemode": true, "tolerance": 300, "nothing": null, "empty": ""});
+    let credentials = Credentials { key_sets: vec![KeySet::new("one", fields.as_object().unwrap().clone())] };
+    store.put_credentials("acme", "stripe", &credentials).await.unwrap();
+    assert_eq!(store.credentials("acme", "stripe").await.unwrap(), Some(credentials));
+    assert_eq!(store.credentials("acme", "paypal").await.unwrap(), None);
+    assert_eq!(store.credentials("other", "stripe").await.unwrap(), None);
+    let rotated = Credentials::default();
+    store.put_credentials("acme", "stripe", &rotated).await.unwrap();
+    assert_eq!(store.credentials("acme", "stripe").await.unwrap(), Some(rotated));
+
+    assert_eq!(store.account_of_api_key("aa").await.unwrap(), None);
+    store.put_api_key("acme", "aa").await.unwrap();
+    assert_eq!(store.account_of_api_key("aa").await.unwrap().as_deref(), Some("acme"));
+    assert_eq!(store.account_of_api_key("ab").await.unwrap(), None);
+}
+
+pub async fn an_order_comes_back_as_it_was_saved(store: &dyn OrderStore) {
+    let mut order = Order::new(subject("A#1%/订单"));
+    assert_eq!(store.load(&order.subject).await.unwrap(), None);
+    order.absorb([event("evt.1 #", 1), event("evt_2", 2)]).unwrap();
+    order.updated_at_ms = 1_700_000_000_123;
+    assert_eq!(store.save(&order).await.unwrap(), Saved::Yes);
+    order.version = 1;
+    assert_eq!(store.load(&order.subject).await.unwrap().as_ref(), Some(&order));
+
+    order.register(expectation("李雷", money(0, "JPY"))).unwrap();
+    order.mark_shared(Reference::new("stripe", "ch_1"));
+    assert_eq!(store.save(&order).await.unwrap(), Saved::Yes);
+    order.version = 2;
+    assert_eq!(store.load(&order.subject).await.unwrap().as_ref(), Some(&order));
+
+    let others = [
+        Subject { kind: SubjectKind::Mandate, ..order.subject.clone() },
+        Subject { account: "other".into(), ..order.subject.clone() },
+    ];
+    for other in others {
+        assert_eq!(store.load(&other).await.unwrap(), None);
+    }
+}
+
+pub async fn only_one_of_two_writers_of_a_version_wins(store: &dyn OrderStore) {
+    let mut one = Order::new(subject("race"));
+    one.absorb([event("evt_1", 1)]).unwrap();
+    let mut other = Order::new(subject("race"));
+    other.absorb([event("evt_2", 2)]).unwrap();
+    assert_eq!(store.save(&one).await.unwrap(), Saved::Yes);
+    assert_eq!(store.save(&other).await.unwrap(), Saved::LostRace);
+    assert_eq!(store.save(&one).await.unwrap(), Saved::LostRace);
+    let mut stored = store.load(&one.subject).await.unwrap().unwrap();
+    assert_eq!((stored.version, stored.events.len()), (1, 1));
+    stored.absorb([event("evt_2", 2)]).unwrap();
+    assert_eq!(store.save(&stored).await.unwrap(), Saved::Yes);
+    assert_eq!(store.save(&stored).await.unwrap(), Saved::LostRace);
+    let stored = store.load(&one.subject).await.unwrap().unwrap();
+    assert_eq!((stored.version, stored.events.len()), (2, 2));
+}
+
+pub async fn ties_and_parked_events_only_grow(store: &dyn OrderStore) {
+    let reference = Reference::new("stripe", "ch_1");
+    let nothing = store.reference("acme", &reference).await.unwrap();
+    assert!(nothing.subjects.is_empty() && nothing.parked.is_empty());
+
+    let (first, second) = (event("evt_1", 5), event("evt_2", 6));
+    assert_eq!(store.park("acme", &reference, &first).await.unwrap().parked, [first.clone()]);
+    let earlier = event("evt_1", 3);
+    let later = event("evt_1", 9);
+    assert_eq!(store.park("acme", &reference, &earlier).await.unwrap().parked, [earlier.clone()]);
+    assert_eq!(store.park("acme", &reference, &later).await.unwrap().parked, [earlier.clone()]);
+
+    let tied = store.tie(&reference, &subject("A1")).await.unwrap();
+    assert_eq!((tied.subjects.len(), tied.parked.len()), (1, 1));
+    let parked = store.park("acme", &reference, &second).await.unwrap();
+    assert_eq!(parked.subjects, BTreeSet::from([subject("A1")]));
+    assert_eq!(parked.parked, [earlier, second]);
+    store.tie(&reference, &subject("A1")).await.unwrap();
+    let tied = store.tie(&reference, &subject("B#2")).await.unwrap();
+    assert_eq!(tied.subjects, BTreeSet::from([subject("A1"), subject("B#2")]));
+    assert_eq!(store.reference("acme", &reference).await.unwrap(), tied);
+    assert!(store.reference("other", &reference).await.unwrap().subjects.is_empty());
+}
+
+pub async fn a_users_orders_are_listed_newest_first(store: &dyn OrderStore) {
+    for (id, user, updated_at_ms) in
+        [("one", "ann", 10), ("two", "bob", 20), ("three", "ann", 30), ("four", "ann", 20)]
+    {
+        let mut order = Order::new(subject(id));
+        order.register(expectation(user, money(100, "EUR"))).unwrap();
+        order.updated_at_ms = updated_at_ms;
+        assert_eq!(store.save(&order).await.unwrap(), Saved::Yes);
+    }
+    let ids = |orders: Vec<Order>| orders.into_iter().map(|order| order.subject.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.orders_of_user("acme", "ann", 10).await.unwrap()), ["three", "four", "one"]);
+    assert_eq!(ids(store.orders_of_user("acme", "ann", 2).await.unwrap()), ["three", "four"]);
+    assert_eq!(ids(store.orders_of_user("acme", "eve", 10).await.unwrap()), [""; 0]);
+    assert_eq!(ids(store.orders_of_user("other", "ann", 10).await.unwrap()), [""; 0]);
+}
+
+/// A refund that names only a charge waits under it, and joins the order with the payment that names both.
+pub async fn a_plan_finds_parked_events_when_the_tie_is_learned(store: &dyn OrderStore) {
+    let clock = ManualClock::at_ms(1_000);
+    for plan in Plan::group("acme", [event("evt_refund", 1)]) {
+        assert_eq!(perform(store, &plan, &clock).await.unwrap().written, 0);
+    }
+    let mut paid = PaymentEvent::new(EventKind::PaymentCaptured, "stripe", "evt_paid", UnixSeconds(2));
+    paid.subject_id = Some("A1".into());
+    paid.references = vec![Reference::new("stripe", "ch_1")];
+    let plans = Plan::group("acme", [paid]);
+    assert_eq!(perform(store, &plans[0], &clock).await.unwrap().written, 1);
+    let order = store.load(&subject("A1")).await.unwrap().unwrap();
+    assert_eq!(order.events.len(), 2);
+    assert_eq!((order.version, order.updated_at_ms), (1, 1_000));
+    // The other reference that the refund names has been tied with it.
+    let other = store.reference("acme", &Reference::new("stripe", "pi#%1")).await.unwrap();
+    assert_eq!(other.subjects, BTreeSet::from([subject("A1")]));
+    assert_eq!(perform(store, &plans[0], &clock).await.unwrap().written, 0);
+    let plan = Plan::registration(subject("A1"), expectation("ann", money(5, "EUR")));
+    let done = perform(store, &plan, &clock).await.unwrap();
+    assert!(!done.was_registered);
+    assert_eq!(done.home.map(|order| (order.version, order.updated_at_ms)), Some((2, 1_001)));
+    assert!(perform(store, &plan, &clock).await.unwrap().was_registered);
+}
+
+fn notification(id: &str, user: &str) -> Notification {
+    Notification {
+        id: id.into(),
+        user: user.into(),
+        subject: subject("A1"),
+        kind: "payment.captured".into(),
+        amount: Some(money(2_000_000_000_000_000_000_001, "ETH")),
+        amount_is_cumulative: false,
+        transaction_id: Some("pi_1".into()),
+        part_id: None,
+        reason: None,
+        status: Status::Paid,
+    }
+}
+
+pub async fn a_notification_is_written_once_and_read_in_order(inbox: &dyn Inbox) {
+    let first = inbox.put(&notification("b", "ann"), 1_700_000_000_000).await.unwrap();
+    assert_eq!(first.cursor, "1700000000000-b");
+    assert_eq!(first.notification, notification("b", "ann"));
+    let again = inbox.put(&notification("b", "ann"), 1_700_000_009_000).await.unwrap();
+    assert_eq!(again, first, "written once, with the time of the first writing");
+    let second = inbox.put(&notification("a", "ann"), 1_700_000_000_001).await.unwrap();
+    let third = inbox.put(&notification("c", "ann"), 1_700_000_000_001).await.unwrap();
+    inbox.put(&notification("d", "bob"), 1_700_000_000_002).await.unwrap();
+
+    let all = [first.clone(), second.clone(), third.clone()];
+    assert_eq!(inbox.after("acme", "ann", "", 10).await.unwrap(), all);
+    assert_eq!(inbox.after("acme", "ann", "", 2).await.unwrap(), all[..2]);
+    assert_eq!(inbox.after("acme", "ann", &first.cursor, 10).await.unwrap(), all[1..]);
+    assert_eq!(inbox.after("acme", "ann", "1700000000001", 10).await.unwrap(), all[1..]);
+    assert_eq!(inbox.after("acme", "ann", &third.cursor, 10).await.unwrap(), []);
+    assert_eq!(inbox.after("other", "ann", "", 10).await.unwrap(), []);
+}
+
+pub async fn a_ticket_opens_once_and_only_in_time(store: &dyn ConnectionStore) {
+    let holder = Some(("acme".to_owned(), "ann".to_owned()));
+    for (hash, taken_at, opens) in [("t1", 159, true), ("t2", 160, false), ("t3", 100, true)] {
+        store.put_ticket(hash, "acme", "ann", UnixSeconds(160)).await.unwrap();
+        let expected = if opens { holder.clone() } else { None };
+        assert_eq!(store.take_ticket(hash, UnixSeconds(taken_at)).await.unwrap(), expected, "{hash}");
+        assert_eq!(store.take_ticket(hash, UnixSeconds(taken_at)).await.unwrap(), None, "{hash} again");
+    }
+    assert_eq!(store.take_ticket("unknown", UnixSeconds(1)).await.unwrap(), None);
+}
+
+pub async fn connections_are_found_by_id_and_by_user(store: &dyn ConnectionStore) {
+    let connection =
+        |id: &str, user: &str| Connection { id: id.into(), account: "acme".into(), user: user.into() };
+    let (one, two, other) = (connection("c1=", "ann"), connection("c2=", "ann"), connection("c3=", "bob"));
+    for each in [&one, &two, &other] {
+        assert_eq!(store.find(&each.id).await.unwrap(), None);
+        store.put(each, UnixSeconds(100)).await.unwrap();
+        assert_eq!(store.find(&each.id).await.unwrap().as_ref(), Some(each));
+    }
+    assert_eq!(store.of_user("acme", "ann").await.unwrap(), [one.clone(), two.clone()]);
+    store.delete(&one).await.unwrap();
+    store.delete(&one).await.unwrap();
+    assert_eq!(store.find(&one.id).await.unwrap(), None);
+    assert_eq!(store.of_user("acme", "ann").await.unwrap(), [two]);
+    assert_eq!(store.of_user("acme", "bob").await.unwrap(), [other]);
+    assert_eq!(store.of_user("acme", "eve").await.unwrap(), []);
+}

@@ -1,0 +1,69 @@
+//! A DynamoDB in this process, in memory, behind a real HTTP port.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use dynoxide::{Database, server};
+use paybell_shared::aws::{Adapters, Clients, tables};
+use paybell_shared::config::{Config, TableNames};
+use paybell_shared::ports::PortError;
+use tokio::net::TcpListener;
+
+pub struct EmbeddedDynamoDb {
+    clients: Clients,
+    config: Config,
+}
+
+impl EmbeddedDynamoDb {
+    pub async fn start() -> Self {
+        let database = Self::start_without_tables().await;
+        database.create_tables().await.expect("the tables can be created");
+        database
+    }
+
+    pub async fn start_without_tables() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let database = Database::memory().expect("a database in memory");
+        tokio::spawn(server::serve_on(listener, database));
+        Self::at(&format!("http://{address}"))
+    }
+
+    /// Clients of a port where nothing listens.
+    pub fn nowhere() -> Self {
+        Self::at("http://127.0.0.1:1")
+    }
+
+    fn at(endpoint: &str) -> Self {
+        let credentials = Credentials::new("local", "local", None, None, "tests");
+        let sdk_config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("local"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        let config = Config {
+            tables: TableNames::with_prefix(""),
+            callbacks_queue_url: format!("{endpoint}/queue"),
+            websocket_endpoint: endpoint.to_owned(),
+            dynamodb_endpoint: Some(endpoint.to_owned()),
+            sqs_endpoint: Some(endpoint.to_owned()),
+            providers: Vec::new(),
+        };
+        Self { clients: Clients::new(&sdk_config, &config), config }
+    }
+
+    pub fn adapters(&self) -> Adapters {
+        Adapters::with_clients(&self.clients, &self.config)
+    }
+
+    pub async fn create_tables(&self) -> Result<(), PortError> {
+        tables::create_missing(&self.clients.dynamodb, &self.config.tables).await
+    }
+
+    pub async fn table_names(&self) -> Vec<String> {
+        let listed = self.clients.dynamodb.list_tables().send().await.expect("the tables can be listed");
+        let mut names = listed.table_names.unwrap_or_default();
+        names.sort();
+        names
+    }
+}

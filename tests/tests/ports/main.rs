@@ -1,0 +1,56 @@
+//! The contract of every port, asked of every implementation: the one in memory, and the real SDK's clients against
+//! an embedded DynamoDB.
+
+mod contracts;
+mod dynamodb;
+
+use paybell_shared::ports::memory::{MemoryAccounts, MemoryConnections, MemoryInbox, MemoryOrders};
+
+use dynamodb::EmbeddedDynamoDb;
+
+macro_rules! contract {
+    ($contract:ident, $memory:expr, $port:ident) => {
+        mod $contract {
+            use super::*;
+
+            #[tokio::test]
+            async fn in_memory() {
+                contracts::$contract(&$memory).await;
+            }
+
+            #[tokio::test]
+            async fn on_dynamodb() {
+                let database = EmbeddedDynamoDb::start().await;
+                contracts::$contract(&*database.adapters().$port).await;
+            }
+        }
+    };
+}
+
+contract!(accounts_are_found_by_key_and_keep_their_credentials, MemoryAccounts::default(), accounts);
+contract!(an_order_comes_back_as_it_was_saved, MemoryOrders::default(), orders);
+contract!(only_one_of_two_writers_of_a_version_wins, MemoryOrders::default(), orders);
+contract!(ties_and_parked_events_only_grow, MemoryOrders::default(), orders);
+contract!(a_users_orders_are_listed_newest_first, MemoryOrders::default(), orders);
+contract!(a_plan_finds_parked_events_when_the_tie_is_learned, MemoryOrders::default(), orders);
+contract!(a_notification_is_written_once_and_read_in_order, MemoryInbox::default(), inbox);
+contract!(a_ticket_opens_once_and_only_in_time, MemoryConnections::default(), connections);
+contract!(connections_are_found_by_id_and_by_user, MemoryConnections::default(), connections);
+
+#[tokio::test]
+async fn tables_are_created_once_and_creating_them_again_is_fine() {
+    let database = EmbeddedDynamoDb::start().await;
+    database.create_tables().await.unwrap();
+    let tables = database.table_names().await;
+    assert_eq!(tables, ["accounts", "connections", "inbox", "orders"]);
+}
+
+#[tokio::test]
+async fn an_absent_table_is_a_permanent_error_and_an_absent_server_a_transient_one() {
+    use paybell_shared::ports::PortError;
+    let database = EmbeddedDynamoDb::start_without_tables().await;
+    let absent_table = database.adapters().accounts.account_of_api_key("00").await;
+    assert!(matches!(absent_table, Err(PortError::Permanent(_))), "{absent_table:?}");
+    let absent_server = EmbeddedDynamoDb::nowhere().adapters().accounts.account_of_api_key("00").await;
+    assert!(matches!(absent_server, Err(PortError::Transient(_))), "{absent_server:?}");
+}
