@@ -1,1 +1,192 @@
+use paybell_shared::domain::{Notification, Status, Subject, SubjectKind};
+use paybell_shared::ports::memory::{MemoryConnections, MemoryInbox, MemoryPusher};
+use serde_json::{Value, json};
 
+use super::*;
+
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const NOW_MS: i64 = NOW.0 * 1000;
+
+#[derive(Default)]
+struct World {
+    inbox: Arc<MemoryInbox>,
+    connections: Arc<MemoryConnections>,
+    pusher: Arc<MemoryPusher>,
+}
+
+impl World {
+    async fn with_connection() -> Self {
+        let world = Self::default();
+        let connection = Connection { id: "c1".into(), account: "acme".into(), user: "ann".into() };
+        world.connections.put(&connection, NOW).await.unwrap();
+        world
+    }
+
+    async fn handle(&self, event: Value) -> i64 {
+        let ports = Ports {
+            inbox: self.inbox.clone(),
+            connections: self.connections.clone(),
+            pusher: self.pusher.clone(),
+        };
+        handle(serde_json::from_value(event).unwrap(), &ports, NOW).await.status_code
+    }
+
+    async fn connect(&self, query: Value) -> i64 {
+        self.handle(event("c1", "$connect", query, Value::Null)).await
+    }
+
+    async fn say(&self, body: &str) -> i64 {
+        self.handle(event("c1", "$default", Value::Null, json!(body))).await
+    }
+
+    async fn write(&self, id: &str, user: &str, written_at_ms: i64) {
+        let notification = Notification {
+            id: id.into(),
+            user: user.into(),
+            subject: Subject { account: "acme".into(), kind: SubjectKind::Order, id: "A1".into() },
+            kind: "payment.captured".into(),
+            amount: None,
+            amount_is_cumulative: false,
+            transaction_id: None,
+            part_id: None,
+            reason: None,
+            status: Status::Paid,
+        };
+        self.inbox.put(&notification, written_at_ms).await.unwrap();
+    }
+
+    /// The messages to the connection: the ids of notifications, and the other messages whole.
+    fn received(&self) -> Vec<Value> {
+        let messages = self.pusher.pushed().into_iter().map(|(connection_id, text)| {
+            assert_eq!(connection_id, "c1");
+            let message: Value = serde_json::from_str(&text).unwrap();
+            if message["type"] == "notification" { message["id"].clone() } else { message }
+        });
+        messages.collect()
+    }
+}
+
+fn event(id: &str, route: &str, query: Value, body: Value) -> Value {
+    json!({
+        "requestContext": {
+            "routeKey": route, "connectionId": id, "connectedAt": 0, "requestTimeEpoch": 0, "messageId": null,
+        },
+        "queryStringParameters": query,
+        "body": body,
+    })
+}
+
+#[tokio::test]
+async fn a_ticket_opens_one_connection_within_its_minute() {
+    let world = World::default();
+    let hash = secret_sha256_hex("good");
+    world.connections.put_ticket(&hash, "acme", "ann", UnixSeconds(NOW.0 + 60)).await.unwrap();
+    let late = secret_sha256_hex("late");
+    world.connections.put_ticket(&late, "acme", "ann", NOW).await.unwrap();
+    let long = "a".repeat(500);
+    for (query, status) in [
+        (Value::Null, 401),
+        (json!({"ticket": ""}), 401),
+        (json!({"ticket": "unknown"}), 401),
+        (json!({ "ticket": long }), 401),
+        (json!({ "ticket": hash }), 401),
+        (json!({"ticket": "late"}), 401),
+        (json!({"ticket": "good"}), 200),
+        (json!({"ticket": "good"}), 401),
+    ] {
+        assert_eq!(world.connect(query.clone()).await, status, "{query}");
+    }
+    let connection = world.connections.find("c1").await.unwrap().unwrap();
+    assert_eq!((connection.account.as_str(), connection.user.as_str()), ("acme", "ann"));
+    assert_eq!(world.handle(event("c1", "$disconnect", Value::Null, Value::Null)).await, 200);
+    assert_eq!(world.connections.find("c1").await.unwrap(), None);
+    assert_eq!(world.handle(event("c1", "$disconnect", Value::Null, Value::Null)).await, 200);
+}
+
+#[tokio::test]
+async fn resume_replays_from_the_cursor_with_an_overlap_and_then_says_so() {
+    let world = World::with_connection().await;
+    world.write("old", "ann", NOW_MS - 60_000).await;
+    world.write("seen", "ann", NOW_MS - 4_000).await;
+    world.write("new", "ann", NOW_MS + 1).await;
+    world.write("other", "bob", NOW_MS + 1).await;
+    let newest = format!("{}-new", NOW_MS + 1);
+    let cursor = format!("{NOW_MS}-x");
+    let resumed = |count| json!({"type": "resumed", "cursor": newest, "count": count});
+    for (body, replayed) in [
+        (json!({"action": "resume", "cursor": ""}), vec!["old", "seen", "new"]),
+        (json!({"action": "resume"}), vec!["old", "seen", "new"]),
+        (json!({"action": "resume", "cursor": cursor}), vec!["seen", "new"]),
+        (json!({"action": "resume", "cursor": newest}), vec!["seen", "new"]),
+    ] {
+        let before = world.received().len();
+        assert_eq!(world.say(&body.to_string()).await, 200);
+        let mut expected: Vec<Value> = replayed.iter().map(|id| json!(id)).collect();
+        expected.push(resumed(replayed.len()));
+        assert_eq!(world.received()[before..], expected, "{body}");
+    }
+    // A cursor ahead of everything stays where it is: it never goes back.
+    let ahead = format!("{}-z", NOW_MS + 60_000);
+    world.say(&json!({"action": "resume", "cursor": ahead}).to_string()).await;
+    assert_eq!(world.received().last(), Some(&json!({"type": "resumed", "cursor": ahead, "count": 0})));
+}
+
+#[tokio::test]
+async fn a_long_replay_comes_in_parts_that_together_are_everything() {
+    let world = World::with_connection().await;
+    for number in 0..2_250 {
+        world.write(&format!("n{number}"), "ann", NOW_MS + number * 1_000).await;
+    }
+    world.say(r#"{"action":"resume","cursor":""}"#).await;
+    let more = world.received().pop().unwrap();
+    assert_eq!((&more["type"], &more["count"]), (&json!("more"), &json!(2_000)));
+    world.say(&json!({"action": "resume", "cursor": more["cursor"]}).to_string()).await;
+    let mut received = world.received();
+    assert_eq!(received.pop().unwrap()["type"], "resumed");
+    let ids: std::collections::BTreeSet<String> =
+        received.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+    assert_eq!(ids.len(), 2_250);
+}
+
+#[tokio::test]
+async fn anything_else_is_answered_with_what_is_allowed() {
+    let world = World::with_connection().await;
+    for body in [
+        "",
+        "hello",
+        "[]",
+        r#"{"action":"pay"}"#,
+        r#"{"action":"resume","cursor":"nonsense"}"#,
+        r#"{"action":"resume","cursor":5}"#,
+        r#"{"action":"resume","action":"resume"}"#,
+    ] {
+        let before = world.received().len();
+        assert_eq!(world.say(body).await, 200, "{body}");
+        let received = world.received();
+        assert_eq!(received.len(), before + 1, "{body}");
+        assert_eq!(received[before]["type"], "error", "{body}");
+        assert!(received[before]["message"].as_str().unwrap().contains("resume"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_gone_connection_is_forgotten_and_an_unknown_one_is_told_so() {
+    let world = World::with_connection().await;
+    world.write("one", "ann", NOW_MS).await;
+    world.pusher.close("c1");
+    assert_eq!(world.say(r#"{"action":"resume","cursor":""}"#).await, 200);
+    assert_eq!(world.connections.find("c1").await.unwrap(), None);
+    assert_eq!(world.say(r#"{"action":"resume","cursor":""}"#).await, 410);
+}
+
+#[tokio::test]
+async fn our_own_failures_are_503() {
+    let world = World::with_connection().await;
+    let fault = || PortError::Transient("t".into());
+    world.connections.faults.push(fault());
+    assert_eq!(world.connect(json!({"ticket": "good"})).await, 503);
+    world.inbox.faults.push(fault());
+    assert_eq!(world.say(r#"{"action":"resume","cursor":""}"#).await, 503);
+    world.pusher.faults.push(fault());
+    assert_eq!(world.say("?").await, 503);
+}
