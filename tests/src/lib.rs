@@ -4,6 +4,8 @@
 
 pub mod api;
 pub mod binary;
+pub mod conformance;
+pub mod fixtures;
 pub mod listener;
 pub mod logs;
 pub mod server;

@@ -1,7 +1,6 @@
 //! The `paybell` command line, as a library so that the end-to-end tests and the bench use the same clients.
 
 pub mod client;
-pub mod configured;
 pub mod demo;
 pub mod listen;
 pub mod simulate;

@@ -15,9 +15,10 @@ use paybell_shared::domain::{Currency, Money};
 use paybell_shared::providers::{Provider, Registry};
 use paybell_shared::sandbox::SandboxKeys;
 
+use crate::Place;
 use crate::client::{Client, demo_account};
 use crate::demo::DemoAccount;
-use crate::{Place, configured};
+use crate::up::configuration;
 
 pub use perform::{Performance, Performer, Unmet};
 pub use plan::{Delivery, Facts, Outcome, PlanError, Scenario, Step, plan};
@@ -74,7 +75,8 @@ fn failed(error: &str) -> ExitCode {
 
 async fn simulate(place: &Place, options: &Options) -> Result<(), String> {
     let demo = demo_account(&place.data).map_err(|error| error.to_string())?;
-    let registry = Registry::new(configured::providers(options.config.as_deref())?);
+    let own = configuration::read(options.config.as_deref()).map_err(|error| error.to_string())?;
+    let registry = Registry::new(own);
     let (provider, keys) = find(&registry, &demo, &options.provider)?;
     let client = Client::new(place.port, &demo.api_key);
     let user = options.user.clone().unwrap_or_else(|| demo.user.clone());

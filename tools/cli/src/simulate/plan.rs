@@ -301,38 +301,51 @@ impl Planner<'_> {
         refund: &Money,
         sent_at: UnixSeconds,
     ) -> Result<SignedRequest, PlanError> {
-        let provider = self.provider.name;
-        let no_template =
-            || PayloadError::NoTemplate { provider: provider.into(), scenario: scenario.into() };
-        let template = self
-            .provider
-            .payload_template(scenario)
-            .or_else(|| self.provider.payload_template(scenario_without_own_template(scenario)?))
-            .ok_or_else(no_template)?;
-        let simulated = self.simulated(scenario, amount, refund, sent_at);
-        let content = render(template, &simulated, self.keys)?;
-        let payload = Payload { content, event_id: simulated.event_id, sent_at };
-        Ok(self.provider.sandbox.sign(self.keys, &payload)?)
+        let simulated =
+            simulated_facts(self.provider.name, &self.facts.order_id, scenario, amount, refund, sent_at);
+        Ok(sign_payload(self.provider, self.keys, scenario, &simulated)?)
     }
+}
 
-    fn simulated(&self, scenario: &str, amount: &Money, refund: &Money, now: UnixSeconds) -> SimulatedFacts {
-        let id = |what: &str| {
-            digits(&[self.provider.name, &self.facts.order_id, what, &amount.amount_minor().to_string()])
-        };
-        SimulatedFacts {
-            event_id: id(scenario),
-            order_id: self.facts.order_id.clone(),
-            transaction_id: digits(&[self.provider.name, &self.facts.order_id, "transaction"]),
-            refund_id: digits(&[
-                self.provider.name,
-                &self.facts.order_id,
-                "refund",
-                &refund.amount_minor().to_string(),
-            ]),
-            amount: amount.clone(),
-            refund: refund.clone(),
-            now,
-        }
+/// Signs the provider's payload for `scenario` with the facts filled in.
+///
+/// # Errors
+/// [`PayloadError`] when there is no such payload or it names a fact that does not exist.
+pub fn sign_payload(
+    provider: &Provider,
+    keys: &SandboxKeys,
+    scenario: &str,
+    facts: &SimulatedFacts,
+) -> Result<SignedRequest, PayloadError> {
+    let no_template =
+        || PayloadError::NoTemplate { provider: provider.name.into(), scenario: scenario.into() };
+    let template = provider
+        .payload_template(scenario)
+        .or_else(|| provider.payload_template(scenario_without_own_template(scenario)?))
+        .ok_or_else(no_template)?;
+    let content = render(template, facts, keys)?;
+    let payload = Payload { content, event_id: facts.event_id.clone(), sent_at: facts.now };
+    provider.sandbox.sign(keys, &payload)
+}
+
+/// The facts of one callback about an order; the provider's ids are derived from the order's.
+pub fn simulated_facts(
+    provider: &str,
+    order_id: &str,
+    scenario: &str,
+    amount: &Money,
+    refund: &Money,
+    now: UnixSeconds,
+) -> SimulatedFacts {
+    let refund_minor = refund.amount_minor().to_string();
+    SimulatedFacts {
+        event_id: digits(&[provider, order_id, scenario, &amount.amount_minor().to_string(), &refund_minor]),
+        order_id: order_id.to_owned(),
+        transaction_id: digits(&[provider, order_id, "transaction"]),
+        refund_id: digits(&[provider, order_id, "refund", &refund_minor]),
+        amount: amount.clone(),
+        refund: refund.clone(),
+        now,
     }
 }
 

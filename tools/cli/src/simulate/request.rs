@@ -91,10 +91,36 @@ enum Carrier {
 }
 
 impl Span {
+    /// The index of the header that carries it; `None` when the query or the body does.
+    pub fn header(&self) -> Option<usize> {
+        match self.carrier {
+            Carrier::Header(index) => Some(index),
+            Carrier::Query | Carrier::Body => None,
+        }
+    }
+
+    /// The request with another text in its place.
+    pub fn replaced(&self, request: &SignedRequest, with: impl FnOnce(&[u8]) -> Vec<u8>) -> SignedRequest {
+        let mut changed = request.clone();
+        let splice = |bytes: &[u8]| {
+            let new = with(&bytes[self.range.clone()]);
+            [&bytes[..self.range.start], &new, &bytes[self.range.end..]].concat()
+        };
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        match self.carrier {
+            Carrier::Header(index) => {
+                changed.headers[index].1 = text(splice(request.headers[index].1.as_bytes()))
+            }
+            Carrier::Query => changed.query = text(splice(request.query.as_bytes())),
+            Carrier::Body => changed.body = splice(&request.body),
+        }
+        changed
+    }
+
     /// Its bytes from the last one back: the end of a composite header is the signature, its beginning may be a time.
-    pub fn bytes(self) -> impl Iterator<Item = Place> {
+    pub fn bytes(&self) -> impl Iterator<Item = Place> + use<> {
         let carrier = self.carrier;
-        self.range.rev().map(move |at| match carrier {
+        self.range.clone().rev().map(move |at| match carrier {
             Carrier::Header(index) => Place::Header(index, at),
             Carrier::Query => Place::Query(at),
             Carrier::Body => Place::Body(at),
@@ -160,7 +186,8 @@ fn member_ranges(body: &[u8]) -> Vec<std::ops::Range<usize>> {
     ranges
 }
 
-fn is_signature_name(name: &[u8]) -> bool {
+/// Whether a form parameter of this name carries a signature.
+pub fn is_signature_name(name: &[u8]) -> bool {
     SIGNATURE_NAMES.iter().any(|have| name.eq_ignore_ascii_case(have.as_bytes()))
 }
 
@@ -180,7 +207,8 @@ mod tests {
     #[test]
     fn finds_signatures_in_headers_forms_and_json() {
         let check = |request: SignedRequest, expected: &[Place]| {
-            let found: Vec<Place> = signature_spans(&request).into_iter().flat_map(Span::bytes).collect();
+            let found: Vec<Place> =
+                signature_spans(&request).into_iter().flat_map(|span| span.bytes()).collect();
             assert_eq!(found, expected);
         };
         check(

@@ -11,7 +11,7 @@ use super::StartError;
 ///
 /// # Errors
 /// [`StartError::Configuration`] naming the file and what is wrong with it.
-pub fn read(file: Option<&Path>) -> Result<Vec<&'static Provider>, StartError> {
+pub(crate) fn read(file: Option<&Path>) -> Result<Vec<&'static Provider>, StartError> {
     let Some(path) = file else { return Ok(Vec::new()) };
     let failed = |problem: String| StartError::Configuration { file: path.display().to_string(), problem };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;

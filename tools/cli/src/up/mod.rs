@@ -1,7 +1,7 @@
 //! `paybell up`: all of Paybell as one process with one data folder, from the handlers of the Lambda binaries.
 
 mod accounts;
-mod configuration;
+pub(crate) mod configuration;
 mod dynamodb;
 mod folder;
 mod functions;
@@ -56,7 +56,7 @@ pub struct Options {
 
 /// Why Paybell does not run.
 #[derive(Debug, Error)]
-enum StartError {
+pub(crate) enum StartError {
     #[error("cannot use the data folder {folder}: {error}")]
     Folder { folder: String, error: io::Error },
     #[error("another Paybell runs on the data folder {0}: stop it, or choose another folder with --data")]

@@ -15,7 +15,7 @@ use paybell_shared::callback::UnixSeconds;
 use paybell_shared::providers::Registry;
 use serde_json::Value;
 
-use crate::configured;
+use crate::up::configuration;
 use report::JsonLine;
 use vector::{Vector, Verdict};
 
@@ -54,9 +54,9 @@ pub struct Options {
 
 /// Runs the command: exit status 0 when every verdict is as expected, or the request is genuine.
 pub fn run(options: &Options) -> ExitCode {
-    let registry = match configured::providers(options.config.as_deref()) {
+    let registry = match configuration::read(options.config.as_deref()) {
         Ok(providers) => Registry::new(providers),
-        Err(error) => return failed(&error),
+        Err(error) => return failed(&error.to_string()),
     };
     if let (Some(request), Some(provider), Some(credentials)) =
         (&options.request, &options.provider, &options.credentials)

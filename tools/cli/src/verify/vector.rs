@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 const ACCOUNT: &str = "vectors";
 
 /// One vector.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Vector {
     /// Unique in its file.
     #[serde(default)]

@@ -1,0 +1,197 @@
+//! What may happen to a genuine callback on its way, by accident or by intent.
+
+use paybell_cli::simulate::request::{Place, Span, is_signature_name, signature_spans};
+use paybell_shared::sandbox::SignedRequest;
+
+/// One kind of change; it may be made in several places.
+pub struct Mutation {
+    /// Its name.
+    pub name: &'static str,
+    /// What must come of it.
+    pub must: Must,
+    /// Makes the changed requests; none when the protocol has no place for it.
+    pub apply: fn(&SignedRequest) -> Vec<SignedRequest>,
+}
+
+/// What must come of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Must {
+    /// It is rejected.
+    Reject,
+    /// It is rejected, or it is not part of what is said: the events stay the same.
+    NotChangeMeaning,
+}
+
+/// All kinds of change.
+pub const MUTATIONS: &[Mutation] = &[
+    Mutation { name: "signature left out", must: Must::Reject, apply: signature_left_out },
+    Mutation { name: "signature emptied", must: Must::Reject, apply: |it| signatures(it, |_| Vec::new()) },
+    Mutation {
+        name: "signature of one byte",
+        must: Must::Reject,
+        apply: |it| signatures(it, |old| old[..1].to_vec()),
+    },
+    Mutation {
+        name: "first half of the signature",
+        must: Must::Reject,
+        apply: |it| signatures(it, |old| old[..old.len() / 2].to_vec()),
+    },
+    Mutation {
+        name: "signature without its last byte",
+        must: Must::Reject,
+        apply: |it| signatures(it, |old| old[..old.len() - 1].to_vec()),
+    },
+    Mutation { name: "signature of zeros", must: Must::Reject, apply: |it| signatures(it, zeros) },
+    Mutation { name: "signature twice", must: Must::Reject, apply: signature_twice },
+    Mutation { name: "a header left out", must: Must::NotChangeMeaning, apply: header_left_out },
+    Mutation { name: "a header twice", must: Must::NotChangeMeaning, apply: header_twice },
+    Mutation { name: "a header emptied", must: Must::NotChangeMeaning, apply: header_emptied },
+    Mutation { name: "a form parameter twice", must: Must::Reject, apply: parameter_twice },
+    Mutation { name: "body cut", must: Must::Reject, apply: body_cut },
+    Mutation { name: "body extended", must: Must::Reject, apply: body_extended },
+    Mutation { name: "another body", must: Must::Reject, apply: another_body },
+    Mutation { name: "another content type", must: Must::NotChangeMeaning, apply: another_content_type },
+    Mutation { name: "another method", must: Must::NotChangeMeaning, apply: another_method },
+    Mutation {
+        name: "unsigned, said to come from localhost",
+        must: Must::Reject,
+        apply: unsigned_from_localhost,
+    },
+];
+
+/// All bytes of a request that a flip may change, header names aside; the content type belongs to no protocol.
+pub fn places(request: &SignedRequest) -> Vec<Place> {
+    let headers = request.headers.iter().enumerate();
+    let headers = headers.filter(|(_, (name, _))| !name.eq_ignore_ascii_case("content-type"));
+    let in_headers =
+        headers.flat_map(|(index, (_, value))| (0..value.len()).map(move |at| Place::Header(index, at)));
+    let in_query = (0..request.query.len()).map(Place::Query);
+    let in_body = (0..request.body.len()).map(Place::Body);
+    in_headers.chain(in_query).chain(in_body).collect()
+}
+
+/// The bytes of the signature itself.
+pub fn signature_places(request: &SignedRequest) -> Vec<Place> {
+    signature_spans(request).iter().flat_map(Span::bytes).collect()
+}
+
+fn signatures(request: &SignedRequest, with: fn(&[u8]) -> Vec<u8>) -> Vec<SignedRequest> {
+    signature_spans(request).iter().map(|span| span.replaced(request, with)).collect()
+}
+
+fn zeros(old: &[u8]) -> Vec<u8> {
+    old.iter().map(|byte| if byte.is_ascii_alphanumeric() { b'0' } else { *byte }).collect()
+}
+
+fn signature_left_out(request: &SignedRequest) -> Vec<SignedRequest> {
+    let spans = signature_spans(request);
+    let mut changed = request.clone();
+    let is_signature = |index: usize| spans.iter().any(|span| span.header() == Some(index));
+    changed.headers = (0..request.headers.len())
+        .filter(|index| !is_signature(*index))
+        .map(|index| request.headers[index].clone())
+        .collect();
+    if is_form(request) {
+        let pairs: Vec<&[u8]> = request.body.split(|byte| *byte == b'&').collect();
+        let name = |pair: &[u8]| pair.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
+        let kept: Vec<&[u8]> = pairs.into_iter().filter(|pair| !is_signature_name(&name(pair))).collect();
+        changed.body = kept.join(&b'&');
+    }
+    vec![changed]
+}
+
+fn signature_twice(request: &SignedRequest) -> Vec<SignedRequest> {
+    let headers = signature_spans(request).into_iter().filter_map(|span| span.header());
+    headers.map(|index| with_header(request, request.headers[index].clone())).collect()
+}
+
+fn header_left_out(request: &SignedRequest) -> Vec<SignedRequest> {
+    let without = |index: usize| {
+        let mut changed = request.clone();
+        changed.headers.remove(index);
+        changed
+    };
+    (0..request.headers.len()).map(without).collect()
+}
+
+fn header_twice(request: &SignedRequest) -> Vec<SignedRequest> {
+    let other =
+        |(name, _): &(String, String)| with_header(request, (name.to_uppercase(), "other".to_owned()));
+    request.headers.iter().map(other).collect()
+}
+
+fn header_emptied(request: &SignedRequest) -> Vec<SignedRequest> {
+    let emptied = |index: usize| {
+        let mut changed = request.clone();
+        changed.headers[index].1.clear();
+        changed
+    };
+    (0..request.headers.len()).map(emptied).collect()
+}
+
+fn parameter_twice(request: &SignedRequest) -> Vec<SignedRequest> {
+    if !is_form(request) {
+        return Vec::new();
+    }
+    let pairs = request.body.split(|byte| *byte == b'&');
+    pairs.map(|pair| with_body(request, [&request.body, &b"&"[..], pair].concat())).collect()
+}
+
+fn body_cut(request: &SignedRequest) -> Vec<SignedRequest> {
+    let length = request.body.len();
+    [0, 1, length / 2, length - 1].map(|kept| with_body(request, request.body[..kept].to_vec())).into()
+}
+
+fn body_extended(request: &SignedRequest) -> Vec<SignedRequest> {
+    [&b" "[..], b"\n", b"\0", b"&x=1", b"}"]
+        .map(|more| with_body(request, [&request.body, more].concat()))
+        .into()
+}
+
+fn another_body(request: &SignedRequest) -> Vec<SignedRequest> {
+    let bodies: [&[u8]; 5] =
+        [b"{}", b"[]", b"a=1", b"\xff\xfe\x00", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"];
+    bodies.map(|body| with_body(request, body.to_vec())).into()
+}
+
+fn another_content_type(request: &SignedRequest) -> Vec<SignedRequest> {
+    let with_type = |content_type: &str| {
+        let mut changed = request.clone();
+        changed.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        with_header(&changed, ("Content-Type".to_owned(), content_type.to_owned()))
+    };
+    ["text/plain", "application/xml", "application/x-www-form-urlencoded; charset=gbk", "multipart/form-data"]
+        .map(with_type)
+        .into()
+}
+
+fn another_method(request: &SignedRequest) -> Vec<SignedRequest> {
+    ["GET", "PUT", "HEAD"].map(|method| SignedRequest { method, ..request.clone() }).into()
+}
+
+fn unsigned_from_localhost(request: &SignedRequest) -> Vec<SignedRequest> {
+    let claims =
+        [("Host", "localhost"), ("X-Forwarded-For", "127.0.0.1"), ("X-Debug", "true"), ("X-Test-Mode", "1")];
+    let mut unsigned = signature_left_out(request);
+    for changed in &mut unsigned {
+        changed.headers.extend(claims.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+    unsigned
+}
+
+/// Whether the body is a form.
+pub fn is_form(request: &SignedRequest) -> bool {
+    request.headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case("content-type") && value.starts_with("application/x-www-form-urlencoded")
+    })
+}
+
+fn with_header(request: &SignedRequest, header: (String, String)) -> SignedRequest {
+    let mut changed = request.clone();
+    changed.headers.push(header);
+    changed
+}
+
+fn with_body(request: &SignedRequest, body: Vec<u8>) -> SignedRequest {
+    SignedRequest { body, ..request.clone() }
+}
