@@ -132,7 +132,9 @@ fn run<I: DeserializeOwned, O: Serialize>(
     body: &str,
     operation: impl FnOnce(I) -> Result<O, DynoxideError>,
 ) -> Result<String, DynoxideError> {
-    let invalid = |error: serde_json::Error| DynoxideError::ValidationException(error.to_string());
+    // The engine marks its own refusals of a value so.
+    let text = |error: serde_json::Error| error.to_string().replacen("VALIDATION:", "", 1);
+    let invalid = |error| DynoxideError::ValidationException(text(error));
     let output = operation(serde_json::from_str(body).map_err(invalid)?)?;
     serde_json::to_string(&output).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }

@@ -235,7 +235,7 @@ async fn say_ready(what_to_try: &str, address: &str) -> Result<(), StartError> {
     answer.error_for_status().map_err(io::Error::other)?;
     let mut stdout = io::stdout().lock();
     // Whoever closed our output wants no text, and still wants the service.
-    let _ = write!(stdout, "{what_to_try}Paybell is ready at {address}\n").and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "{what_to_try}Paybell is ready at {address}").and_then(|()| stdout.flush());
     Ok(())
 }
 

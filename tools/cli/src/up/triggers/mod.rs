@@ -3,6 +3,8 @@
 mod failures;
 pub mod queue;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

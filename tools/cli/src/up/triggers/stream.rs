@@ -148,11 +148,12 @@ async fn deliver(
             let rest = batch.split_off(batch.len() / 2);
             batches.push_front(rest);
             failures_in_a_row = 0;
-        } else if batch.len() == 1 && failures_in_a_row >= mapping.record_failures_max {
-            if give_up_on(mapping, &batch[0]).await {
-                failures_in_a_row = 0;
-                continue;
-            }
+        } else if batch.len() == 1
+            && failures_in_a_row >= mapping.record_failures_max
+            && give_up_on(mapping, &batch[0]).await
+        {
+            failures_in_a_row = 0;
+            continue;
         }
         tracing::warn!(table = mapping.table, failures_in_a_row, "stream records will be tried again");
         batches.push_front(batch);

@@ -1,0 +1,188 @@
+//! The mappings with functions that fail on purpose.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_lambda_events::sqs::SqsEvent;
+use paybell_shared::ports::{Clock, SystemClock};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::queue::QueueMapping;
+use super::stream::StreamMapping;
+use crate::up::dynamodb::DynamoDb;
+use crate::up::functions::{Function, StreamFunction};
+use crate::up::queue::{Outgoing, Receive, Store};
+
+type Log = Arc<Mutex<Vec<String>>>;
+
+fn open_store(folder: &TempDir) -> Arc<Store> {
+    Arc::new(Store::open(&folder.path().join("queue.sqlite"), Arc::new(SystemClock)).unwrap())
+}
+
+/// A handler that gets what `identify` makes of its items, and answers with a batch response or panics.
+fn function<I: Send + 'static, O: serde::de::DeserializeOwned + Send + 'static>(
+    identify: impl Fn(I) -> Vec<(String, String)> + Send + Sync + 'static,
+    fails: impl Fn(&str, usize) -> bool + Send + Sync + 'static,
+    log: Log,
+) -> Function<I, O> {
+    let (identify, fails) = (Arc::new(identify), Arc::new(fails));
+    Arc::new(move |event| {
+        let items = identify(event);
+        let (fails, log) = (Arc::clone(&fails), Arc::clone(&log));
+        Box::pin(async move {
+            let mut log = log.lock().unwrap();
+            let mut failed = Vec::new();
+            for (id, text) in items {
+                let earlier = log.iter().filter(|it| **it == text).count();
+                log.push(text.clone());
+                if fails(&text, earlier) {
+                    failed.push(json!({"itemIdentifier": id}));
+                }
+            }
+            drop(log);
+            assert!(failed.len() < 50, "a function may panic");
+            serde_json::from_value(json!({"batchItemFailures": failed})).unwrap()
+        })
+    })
+}
+
+async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    for _ in 0..2000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} did not happen");
+}
+
+#[tokio::test]
+async fn failed_messages_come_again_and_the_others_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, log) = (open_store(&folder), Log::default());
+    store.create_queue("q", 30, None).await.unwrap();
+    let identify = |(event, _): (SqsEvent, i64)| {
+        let ids = event.records.into_iter();
+        ids.map(|record| (record.message_id.unwrap(), record.body.unwrap())).collect()
+    };
+    let mapping = QueueMapping {
+        store: Arc::clone(&store),
+        queue: "q".to_owned(),
+        function: function(identify, |text, earlier| text == "bad" && earlier == 0, Arc::clone(&log)),
+        timeout: Duration::from_secs(5),
+        clock: Arc::new(SystemClock) as Arc<dyn Clock>,
+    };
+    let messages = ["a", "bad", "b"].map(Outgoing::new).into_iter().collect();
+    store.send("q", messages).await.unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let running = tokio::spawn(super::queue::run(mapping, stopping));
+    until("an empty queue", async || store.counts("q").await.unwrap() == (0, 0, 0)).await;
+    assert_eq!(*log.lock().unwrap(), ["a", "bad", "b", "bad"]);
+    stop.send(true).unwrap();
+    running.await.unwrap();
+}
+
+fn put_item(dynamodb: &DynamoDb, id: &str, value: usize) {
+    let item = json!({"TableName": "table", "Item": {"pk": {"S": id}, "value": {"N": value.to_string()}}});
+    dynamodb.perform("PutItem", &item.to_string()).unwrap();
+}
+
+fn open_table(folder: &TempDir) -> DynamoDb {
+    let dynamodb = DynamoDb::open(&folder.path().join("dynamodb.sqlite")).unwrap();
+    let table = json!({
+        "TableName": "table", "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "StreamSpecification": {"StreamEnabled": true, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    });
+    dynamodb.perform("CreateTable", &table.to_string()).unwrap();
+    dynamodb
+}
+
+fn stream_mapping(dynamodb: &DynamoDb, store: &Arc<Store>, function: StreamFunction) -> StreamMapping {
+    StreamMapping {
+        dynamodb: dynamodb.clone(),
+        table: "table".to_owned(),
+        store: Arc::clone(store),
+        dead_letter_queue: "dead".to_owned(),
+        function,
+        timeout: Duration::from_secs(5),
+        record_failures_max: 3,
+    }
+}
+
+fn identify_records(event: aws_lambda_events::dynamodb::Event) -> Vec<(String, String)> {
+    let texts = event.records.into_iter().map(|record| {
+        let image = serde_json::to_value(&record.change.new_image).unwrap();
+        let text =
+            format!("{}={}", image["pk"]["S"].as_str().unwrap(), image["value"]["N"].as_str().unwrap());
+        (record.change.sequence_number.unwrap(), text)
+    });
+    texts.collect()
+}
+
+#[tokio::test]
+async fn a_stream_keeps_each_items_order_and_gives_up_on_poison_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dynamodb, store, log) = (open_table(&folder), open_store(&folder), Log::default());
+    store.create_queue("dead", 30, None).await.unwrap();
+    for value in 0..5 {
+        ["x", "y", "z"].iter().for_each(|id| put_item(&dynamodb, id, value));
+    }
+    // One record fails once, one for good.
+    let fails = |text: &str, earlier: usize| (text == "x=1" && earlier == 0) || text == "y=3";
+    let mapping = stream_mapping(&dynamodb, &store, function(identify_records, fails, Arc::clone(&log)));
+    let (stop, stopping) = watch::channel(false);
+    let running = tokio::spawn(super::stream::run(mapping, stopping));
+    until("the last record", async || log.lock().unwrap().iter().any(|text| text == "y=4")).await;
+    put_item(&dynamodb, "w", 9);
+    until("a record written later", async || log.lock().unwrap().iter().any(|text| text == "w=9")).await;
+    stop.send(true).unwrap();
+    running.await.unwrap();
+
+    let mut last_seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for text in log.lock().unwrap().iter() {
+        let (id, value) = text.split_once('=').unwrap();
+        let values = last_seen.entry(id.to_owned()).or_default();
+        values.retain(|seen| seen != value);
+        values.push(value.to_owned());
+    }
+    for id in ["x", "y", "z"] {
+        assert_eq!(last_seen[id], ["0", "1", "2", "3", "4"], "{id} ends in order");
+    }
+    let receive = Receive { messages_max: 10, visibility_timeout_seconds: None, wait: Duration::ZERO };
+    let dead = store.receive("dead", receive).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    assert!(dead[0].body.contains(r#""N":"3""#), "{}", dead[0].body);
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_after_its_checkpoint_and_is_trimmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dynamodb, store) = (open_table(&folder), open_store(&folder));
+    for round in 0..2 {
+        let log = Log::default();
+        let before = store.checkpoint("table").await.unwrap();
+        put_item(&dynamodb, "x", round);
+        let function = function(identify_records, |_, _| false, Arc::clone(&log));
+        let (stop, stopping) = watch::channel(false);
+        let running = tokio::spawn(super::stream::run(stream_mapping(&dynamodb, &store, function), stopping));
+        until("the checkpoint", async || store.checkpoint("table").await.unwrap() != before).await;
+        stop.send(true).unwrap();
+        running.await.unwrap();
+        assert_eq!(*log.lock().unwrap(), [format!("x={round}")]);
+    }
+    put_item(&dynamodb, "x", 2);
+    let checkpoint = store.checkpoint("table").await.unwrap().unwrap();
+    dynamodb.trim("table", &checkpoint).unwrap();
+    let rest = dynamodb.records_after("table", None, 10).unwrap();
+    assert_eq!(rest.len(), 1, "what is not consumed stays");
+    assert_eq!(
+        dynamodb.trim("table", &rest[0].dynamodb.sequence_number).unwrap(),
+        0,
+        "the last record stays"
+    );
+}
