@@ -1,3 +1,5 @@
+//! Every answer of the function, and logs that hold no secret.
+
 use std::io;
 use std::sync::{Arc, Mutex};
 
