@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask test` and `cargo xtask tidy`.
 
+mod fixtures;
 mod suite;
 mod tidy;
 
@@ -23,6 +24,8 @@ enum Command {
     Test(suite::Options),
     /// Check budgets, walls, fixtures and links of the sources
     Tidy,
+    /// Make the vectors in the providers' fixture folders again, after a payload or a protocol has changed
+    Fixtures,
 }
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Test(options) => suite::run(&root, &options),
         Command::Tidy => tidy::run(&root),
+        Command::Fixtures => fixtures::run(&root),
     }
 }
 
