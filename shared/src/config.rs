@@ -18,6 +18,9 @@ pub const CALLBACKS_QUEUE_URL: &str = "PAYBELL_CALLBACKS_QUEUE_URL";
 /// Address of the WebSocket API's management endpoint, stage included: `https://{api}.execute-api.{region}.amazonaws.com/{stage}`.
 pub const WEBSOCKET_ENDPOINT: &str = "PAYBELL_WEBSOCKET_ENDPOINT";
 
+/// Path of a configuration file that describes providers beside the built-in ones; optional.
+pub const PROVIDERS_FILE: &str = "PAYBELL_PROVIDERS_FILE";
+
 /// What a deployment configures. Every function gets all of it; their roles, not this, limit what they reach.
 #[derive(Clone)]
 pub struct Config {
@@ -67,13 +70,25 @@ pub enum ConfigError {
     /// An environment variable is absent or empty.
     #[error("environment variable `{0}` is not set")]
     Missing(&'static str),
+    /// The providers' file cannot be read.
+    #[error("cannot read `{path}`, which `{PROVIDERS_FILE}` names: {problem}")]
+    File {
+        /// The path.
+        path: String,
+        /// Why.
+        problem: String,
+    },
+    /// The providers' file describes something else than providers.
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
 }
 
 impl Config {
     /// Reads the environment variables that this module names.
     ///
     /// # Errors
-    /// [`ConfigError::Missing`] with the name of the first variable that is absent or empty.
+    /// [`ConfigError::Missing`] with the name of the first variable that is absent or empty; [`ConfigError::File`] and
+    /// [`ConfigError::Description`] for the file that [`PROVIDERS_FILE`] names.
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -97,7 +112,13 @@ impl Config {
             websocket_endpoint: required(WEBSOCKET_ENDPOINT)?,
             dynamodb_endpoint: None,
             sqs_endpoint: None,
-            providers: Vec::new(),
+            providers: match variable(PROVIDERS_FILE).filter(|path| !path.is_empty()) {
+                None => Vec::new(),
+                Some(path) => described_providers(
+                    &std::fs::read_to_string(&path)
+                        .map_err(|error| ConfigError::File { path, problem: error.to_string() })?,
+                )?,
+            },
         })
     }
 }
@@ -173,7 +194,7 @@ mod tests {
 
     #[test]
     fn names_the_variable_that_is_missing() {
-        let all = |name: &str| Some(format!("value of {name}"));
+        let all = |name: &str| (name != PROVIDERS_FILE).then(|| format!("value of {name}"));
         let config = Config::from_variables(all).unwrap();
         assert_eq!(config.tables.inbox, "value of PAYBELL_INBOX_TABLE");
         for name in [
@@ -189,5 +210,18 @@ mod tests {
                 assert_eq!(Config::from_variables(without).err(), Some(ConfigError::Missing(name)));
             }
         }
+    }
+
+    #[test]
+    fn reads_the_providers_file_that_a_variable_names() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/own_provider/paybell.toml");
+        let with = |path: &'static str| {
+            Config::from_variables(move |name| {
+                Some(if name == PROVIDERS_FILE { path } else { "x" }.to_owned())
+            })
+        };
+        assert_eq!(with(sample).unwrap().providers[0].name, "harbour_pay");
+        let error = with("no/such/file.toml").err().unwrap().to_string();
+        assert!(error.starts_with("cannot read `no/such/file.toml`, which `PAYBELL_PROVIDERS_FILE` names"));
     }
 }

@@ -5,9 +5,9 @@ use paybell_shared::push::Message;
 
 use super::{Ports, send};
 
-/// The replay begins this much before the cursor: writers' clocks differ, so an entry may be written late into the
-/// past. Clients tell repeats by their id.
-const OVERLAP_MS: i64 = 5_000;
+/// The replay begins this much before the cursor: writers' clocks differ, and a writer that is killed or slow may
+/// leave an earlier entry unpushed. Clients tell repeats by their id.
+const OVERLAP_MS: i64 = 30_000;
 /// Entries that are read at once.
 const PAGE_ENTRIES: usize = 100;
 /// Most entries of one replay; after that the client asks again from where it got to.
@@ -65,7 +65,7 @@ mod tests {
     fn a_cursor_is_ours_or_empty_and_the_overlap_goes_back() {
         for (cursor, ours, from) in [
             ("", true, ""),
-            ("1700000000000-abc", true, "1699999995000"),
+            ("1700000000000-abc", true, "1699999970000"),
             ("0000000000001-abc", true, "0000000000000"),
             ("1700000000000", false, ""),
             ("1700000000000-", false, ""),

@@ -175,7 +175,7 @@ async fn anything_else_is_answered_with_what_is_allowed() {
 async fn a_gone_connection_is_forgotten_and_an_unknown_one_is_told_so() {
     let world = World::with_connection().await;
     world.write("one", "ann", NOW_MS).await;
-    world.pusher.close("c1");
+    world.pusher.hang_up("c1");
     assert_eq!(world.say(r#"{"action":"resume","cursor":""}"#).await, 200);
     assert_eq!(world.connections.find("c1").await.unwrap(), None);
     assert_eq!(world.say(r#"{"action":"resume","cursor":""}"#).await, 410);

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_lambda_events::dynamodb::{Event as DynamoDbEvent, EventRecord};
@@ -48,10 +48,19 @@ struct Outgoing {
     written_at_ms: i64,
 }
 
+/// What is in one user's inbox of this batch, and the records that it came from.
+#[derive(Default)]
+struct Written {
+    records: Vec<usize>,
+    entries: Vec<InboxEntry>,
+}
+
+type EntriesOfUser = BTreeMap<(String, String), Written>;
+
 /// Tells users what a batch of order changes means: first the inbox, then every open WebSocket.
 ///
-/// What is not in the inbox is reported and comes again. A push that fails holds nothing up: the user's next `resume`
-/// finds the notification in the inbox.
+/// What is not in the inbox, or whose readers cannot be looked up, is reported and comes again. A push that fails
+/// holds nothing up: its connection is cut off, and the user's next `resume` finds the notification in the inbox.
 pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> DynamoDbEventResponse {
     let sequence_numbers: Vec<Option<String>> =
         event.records.iter().map(|record| record.change.sequence_number.clone()).collect();
@@ -65,26 +74,29 @@ pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> D
         .collect()
         .await;
 
-    let mut failed_records = Vec::new();
-    let mut entries_of_user: BTreeMap<(String, String), Vec<InboxEntry>> = BTreeMap::new();
+    let mut failed_records = BTreeSet::new();
+    let mut entries_of_user = EntriesOfUser::new();
     for (record, written) in written {
         match written {
             Ok(entry) => {
                 let notification = &entry.notification;
                 let user = (notification.subject.account.clone(), notification.user.clone());
-                entries_of_user.entry(user).or_default().push(entry);
+                let of_user = entries_of_user.entry(user).or_default();
+                of_user.records.push(record);
+                of_user.entries.push(entry);
             }
             Err(error) if is_worth_retrying(&error) => {
                 tracing::warn!(outcome = "retried", reason = %error, "notify");
-                failed_records.push(record);
+                failed_records.insert(record);
             }
             Err(error) => tracing::error!(outcome = "lost", reason = %error, "notify"),
         }
     }
-    push_all(&entries_of_user, ports).await;
+    for not_pushed in push_all(&entries_of_user, ports).await {
+        failed_records.extend(&not_pushed.records);
+    }
 
     let mut response = DynamoDbEventResponse::default();
-    failed_records.dedup();
     for record in failed_records {
         let mut failure = DynamoDbBatchItemFailure::default();
         failure.item_identifier = sequence_numbers[record].clone();
@@ -124,38 +136,50 @@ fn notifications_of(record: EventRecord) -> Result<Vec<Notification>, PortError>
     Ok(notifications(old.as_ref(), &new))
 }
 
-async fn push_all(entries_of_user: &BTreeMap<(String, String), Vec<InboxEntry>>, ports: &Ports) {
-    stream::iter(entries_of_user)
-        .for_each_concurrent(CONCURRENCY_MAX, |((account, user), entries)| async move {
-            match ports.connections.of_user(account, user).await {
-                Ok(connections) => {
-                    let messages: Vec<String> =
-                        entries.iter().map(|entry| Message::from(entry).to_json()).collect();
-                    stream::iter(&connections)
-                        .for_each_concurrent(CONCURRENCY_MAX, |connection| {
-                            push_to(connection, &messages, ports)
-                        })
-                        .await;
-                }
-                Err(error) => tracing::warn!(outcome = "not_pushed", reason = %error, "notify"),
+/// Pushes to everybody who is connected, and returns the users whose connections could not be looked up.
+async fn push_all<'a>(entries_of_user: &'a EntriesOfUser, ports: &Ports) -> Vec<&'a Written> {
+    let push = |((account, user), written): (&'a (String, String), &'a Written)| async move {
+        match ports.connections.of_user(account, user).await {
+            Ok(connections) => {
+                let messages: Vec<String> =
+                    written.entries.iter().map(|entry| Message::from(entry).to_json()).collect();
+                stream::iter(&connections)
+                    .for_each_concurrent(CONCURRENCY_MAX, |connection| push_to(connection, &messages, ports))
+                    .await;
+                None
             }
-        })
-        .await;
+            Err(error) => {
+                tracing::warn!(outcome = "not_pushed", reason = %error, "notify");
+                is_worth_retrying(&error).then_some(written)
+            }
+        }
+    };
+    let pushed = stream::iter(entries_of_user).map(push).buffer_unordered(CONCURRENCY_MAX);
+    pushed.filter_map(std::future::ready).collect().await
 }
 
-/// Sends the messages in order to one connection.
+/// Sends the messages in order to one connection, and drops the connection at the first that it does not take.
+///
+/// A device that took a later message after one that failed would believe that it has everything up to there. Cut
+/// off, it comes back and resumes.
 async fn push_to(connection: &Connection, messages: &[String], ports: &Ports) {
     for message in messages {
         match ports.pusher.push(&connection.id, message).await {
-            Ok(Pushed::Yes) => tracing::info!(outcome = "pushed", account = connection.account, "notify"),
-            Ok(Pushed::Gone) => {
-                tracing::info!(outcome = "gone", account = connection.account, "notify");
-                if let Err(error) = ports.connections.delete(connection).await {
-                    tracing::warn!(outcome = "not_deleted", reason = %error, "notify");
-                }
-                return;
+            Ok(Pushed::Yes) => {
+                tracing::info!(outcome = "pushed", account = connection.account, "notify");
+                continue;
             }
-            Err(error) => tracing::warn!(outcome = "not_pushed", reason = %error, "notify"),
+            Ok(Pushed::Gone) => tracing::info!(outcome = "gone", account = connection.account, "notify"),
+            Err(error) => {
+                tracing::warn!(outcome = "cut_off", account = connection.account, reason = %error, "notify");
+                if let Err(error) = ports.pusher.close(&connection.id).await {
+                    tracing::warn!(outcome = "not_closed", reason = %error, "notify");
+                }
+            }
         }
+        if let Err(error) = ports.connections.delete(connection).await {
+            tracing::warn!(outcome = "not_deleted", reason = %error, "notify");
+        }
+        return;
     }
 }

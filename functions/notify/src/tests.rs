@@ -179,15 +179,32 @@ async fn only_what_is_not_in_the_inbox_is_reported() {
 #[tokio::test]
 async fn a_gone_connection_is_forgotten_and_a_failing_push_holds_nothing_up() {
     let world = World::with_connections(&[("c1", "ann"), ("c2", "ann")]).await;
-    world.pusher.close("c1");
+    world.pusher.hang_up("c1");
     assert_eq!(world.handle(vec![paid("A1", "ann"), paid("A2", "ann")]).await, [""; 0]);
     assert_eq!(world.pushed().len(), 2);
     assert_eq!(world.connections.find("c1").await.unwrap(), None);
 
+    assert_eq!(world.handle(vec![paid("A3", "ann")]).await, [""; 0]);
+    assert_eq!(world.pushed().len(), 3, "the other device still hears");
+}
+
+#[tokio::test]
+async fn a_device_that_misses_a_message_is_cut_off_before_it_hears_a_later_one() {
+    let world = World::with_connections(&[("c1", "ann")]).await;
     world.pusher.faults.push(PortError::Transient("PostToConnection: timed out".into()));
-    assert_eq!(world.handle(vec![paid("A3", "ann"), paid("A4", "ann")]).await, [""; 0]);
-    assert_eq!(world.pushed().last(), pushes(&[("c2", "payment.captured", "A4")]).last());
+    assert_eq!(world.handle(vec![paid("A1", "ann"), paid("A2", "ann")]).await, [""; 0]);
+    assert_eq!(world.pushed(), []);
+    assert_eq!(world.connections.find("c1").await.unwrap(), None);
+    assert_eq!(world.pusher.push("c1", "{}").await, Ok(Pushed::Gone));
+    assert_eq!(world.inbox.entries().len(), 2);
+}
+
+#[tokio::test]
+async fn records_whose_readers_cannot_be_looked_up_come_again() {
+    let world = World::with_connections(&[("c1", "ann")]).await;
     world.connections.faults.push(PortError::Transient("Query: timed out".into()));
-    assert_eq!(world.handle(vec![paid("A5", "ann")]).await, [""; 0]);
-    assert_eq!(world.inbox.entries().len(), 5);
+    assert_eq!(world.handle(vec![paid("A1", "ann")]).await, ["A1"]);
+    assert_eq!(world.handle(vec![paid("A1", "ann")]).await, [""; 0]);
+    assert_eq!(world.pushed(), pushes(&[("c1", "payment.captured", "A1")]));
+    assert_eq!(world.inbox.entries().len(), 1);
 }

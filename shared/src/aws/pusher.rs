@@ -33,4 +33,12 @@ impl Pusher for GatewayPusher {
             Err(error) => Err(port_error("PostToConnection", &error)),
         }
     }
+
+    async fn close(&self, connection_id: &str) -> Result<(), PortError> {
+        match self.client.delete_connection().connection_id(connection_id).send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_gone_exception()) => Ok(()),
+            Err(error) => Err(port_error("DeleteConnection", &error)),
+        }
+    }
 }

@@ -377,7 +377,7 @@ pub struct MemoryPusher {
 
 impl MemoryPusher {
     /// Makes a connection answer that it is gone.
-    pub fn close(&self, connection_id: &str) {
+    pub fn hang_up(&self, connection_id: &str) {
         lock(&self.gone).insert(connection_id.to_owned());
     }
 
@@ -396,6 +396,12 @@ impl Pusher for MemoryPusher {
         }
         lock(&self.pushed).push((connection_id.to_owned(), text.to_owned()));
         Ok(Pushed::Yes)
+    }
+
+    async fn close(&self, connection_id: &str) -> Result<(), PortError> {
+        self.faults.check()?;
+        self.hang_up(connection_id);
+        Ok(())
     }
 }
 

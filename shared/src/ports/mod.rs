@@ -164,6 +164,8 @@ pub enum Pushed {
 pub trait Pusher: Send + Sync {
     /// Sends `text` to a connection.
     async fn push(&self, connection_id: &str, text: &str) -> Result<Pushed, PortError>;
+    /// Closes a connection; one that is gone is fine.
+    async fn close(&self, connection_id: &str) -> Result<(), PortError>;
 }
 
 /// What time it is.
