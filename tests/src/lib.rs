@@ -2,6 +2,7 @@
 //!
 //! Everything here panics with a telling message instead of returning an error: a test has nobody to return it to.
 
+pub mod accounts;
 pub mod api;
 pub mod binary;
 pub mod conformance;

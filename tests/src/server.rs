@@ -1,6 +1,6 @@
 //! Runs, kills, stops and restarts `paybell up`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -113,7 +113,7 @@ impl Server {
         Api::new(self.address(), self.demo().api_key)
     }
 
-    /// Everything that it printed and logged, over all its starts.
+    /// Everything that it logged (on its standard error), over all its starts.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(log_file(self.folder.path())).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -166,9 +166,10 @@ impl Server {
 }
 
 fn spawn(folder: &Path, port: u16, options: &Options) -> Child {
-    let log = OpenOptions::new().create(true).append(true).open(log_file(folder));
-    let log = log.unwrap_or_else(|error| panic!("cannot open the log file: {error}"));
-    let again = |file: &File| Stdio::from(file.try_clone().expect("a file handle can be duplicated"));
+    let append = |path: PathBuf| {
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
+    };
     let mut command = Command::new(crate::binary::paybell());
     command.arg("up").arg("--data").arg(data_folder(folder)).arg("--port").arg(port.to_string());
     if let Some(config) = &options.config {
@@ -178,7 +179,8 @@ fn spawn(folder: &Path, port: u16, options: &Options) -> Child {
         Some(filter) => command.env("RUST_LOG", filter),
         None => command.env_remove("RUST_LOG"),
     };
-    command.stdin(Stdio::null()).stdout(again(&log)).stderr(again(&log)).kill_on_drop(true);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command.stdout(append(folder.join("paybell.out"))).stderr(append(log_file(folder)));
     command.spawn().unwrap_or_else(|error| panic!("cannot start paybell: {error}"))
 }
 

@@ -38,7 +38,11 @@ pub fn expected_kinds(scenario: Scenario, outcome: Outcome) -> BTreeMap<String, 
         Scenario::Refunded | Scenario::PartialRefund | Scenario::Reordered => {
             &["payment.captured", "refund.succeeded"]
         }
-        Scenario::Failed => &["payment.failed"],
+        Scenario::Failed => match outcome {
+            Outcome::Is { status: "expired", .. } => &["payment.expired"],
+            Outcome::Is { status: "cancelled", .. } => &["payment.cancelled"],
+            _ => &["payment.failed"],
+        },
         Scenario::WrongAmount => &["order.held"],
     };
     kinds.iter().map(|kind| ((*kind).to_owned(), 1)).collect()

@@ -38,6 +38,11 @@ impl World {
         Self::start_with(Options::default()).await
     }
 
+    /// Starts it with a fresh data folder, so talkative that a leak into the log would show.
+    pub async fn start_talkative() -> Self {
+        Self::start_with(Options { log_filter: Some("trace".to_owned()), ..Options::default() }).await
+    }
+
     /// Starts it with a fresh data folder and options.
     pub async fn start_with(options: Options) -> Self {
         let server = Server::start_with(options).await;

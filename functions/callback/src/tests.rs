@@ -1,5 +1,3 @@
-//! Every answer of the function, and logs that hold no secret.
-
 use std::io;
 use std::sync::{Arc, Mutex};
 

@@ -1,0 +1,145 @@
+//! Callbacks that are refused: each with its status and the provider's failure body, and no trace in orders.
+
+use paybell_cli::simulate::{Facts, Scenario};
+use paybell_shared::callback::BODY_BYTES_MAX;
+use paybell_shared::providers::Provider;
+use paybell_shared::sandbox::SignedRequest;
+use paybell_tests::World;
+use paybell_tests::world::assert_answer;
+use serde_json::json;
+
+/// In every body and header that is refused; it must not come back in a log.
+const MARKER: &str = "MARKER-of-a-refused-callback-0123456789abcdef";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_callbacks_are_answered_and_leave_no_trace() {
+    let world = World::start_talkative().await;
+    for provider in world.providers() {
+        let order_id = format!("refused{}", provider.name.replace('_', ""));
+        let facts = world.facts(provider, &order_id);
+        world.register(&facts, "anna").await;
+        let before = world.api.order(&order_id).await.json_of(200);
+        let genuine = genuine(&world, provider, &facts);
+
+        let oversize = with_body(&genuine, oversize_body());
+        world.deliver_refused(provider, &oversize, 413).await;
+        let other = with_body(&genuine, format!(r#"{{"x":"{MARKER}"}}"#).into_bytes());
+        let answer = world.deliver(provider, &other).await;
+        assert!(matches!(answer.status, 400 | 401), "{}: {answer:?}", provider.name);
+        assert_answer(&answer, &provider.answers.failure(answer.status), provider.name);
+        world.deliver_refused(provider, &without_signature(&genuine), 401).await;
+        let answer = world.deliver_to("nobody", provider.name, &genuine).await;
+        assert_answer(&answer, &provider.answers.failure(404), provider.name);
+        let answer = world.deliver_to(&world.demo.account, "nobodypay", &genuine).await;
+        assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{}", provider.name);
+
+        world.settle().await;
+        assert_eq!(world.api.order(&order_id).await.json_of(200), before, "{}", provider.name);
+        // The same request as it should be is taken, so it was refused for what was wrong with it alone.
+        world.deliver_genuine(provider, &genuine).await;
+    }
+    let stats = world.api.inbox("anna").await;
+    assert!(stats.iter().all(|told| told["kind"] == "payment.captured"), "{stats:#?}");
+    assert!(!world.server.log().contains(MARKER), "a refused body is in the log");
+    world.assert_log_is_clean();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_callbacks_are_400() {
+    let world = World::start_talkative().await;
+    for provider in world.providers() {
+        let order_id = format!("malformed{}", provider.name.replace('_', ""));
+        let genuine = genuine(&world, provider, &world.facts(provider, &order_id));
+        let mut malformed = vec![with_header(&genuine, "x-note", "no ASCII: é")];
+        malformed.extend(with_repeated_parameter(&genuine));
+        for request in malformed {
+            world.deliver_refused(provider, &request, 400).await;
+        }
+        world.settle().await;
+        let order = world.api.order(&order_id).await;
+        assert_eq!(order.status, 404, "{}: an order came out of it", provider.name);
+    }
+    world.assert_log_is_clean();
+}
+
+fn with_header(request: &SignedRequest, name: &str, value: &str) -> SignedRequest {
+    let mut request = request.clone();
+    request.headers.push((name.to_owned(), value.to_owned()));
+    request
+}
+
+/// A form whose first parameter occurs again at the end; two readers could choose differently.
+fn with_repeated_parameter(request: &SignedRequest) -> Option<SignedRequest> {
+    let form = std::str::from_utf8(&request.body).ok().filter(|body| !body.starts_with('{'))?;
+    let (first, _) = form.split_once('&')?;
+    Some(with_body(request, format!("{form}&{first}").into_bytes()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_accounts_callback_is_refused_by_another_account() {
+    let mut world = World::start_talkative().await;
+    let shop = world.add_account("shop").await;
+    for provider in world.providers() {
+        let order_id = format!("foreign{}", provider.name.replace('_', ""));
+        let mut facts = world.facts(provider, &order_id);
+        facts.account = "shop".to_owned();
+        let of_demo = genuine(&world, provider, &facts);
+        let answer = world.deliver_to("shop", provider.name, &of_demo).await;
+        assert_answer(&answer, &provider.answers.failure(401), provider.name);
+        world.settle().await;
+        for api in [&shop.api, &world.api] {
+            assert_eq!(api.order(&order_id).await.status, 404, "{}: an order came out of it", provider.name);
+        }
+
+        let of_shop = shop.paid(provider, &facts);
+        let answer = world.deliver_to("shop", provider.name, &of_shop).await;
+        assert_answer(&answer, &provider.answers.success, provider.name);
+        world.settle().await;
+        assert_eq!(shop.api.order(&order_id).await.json_of(200)["status"], "unclaimed", "{}", provider.name);
+        assert_eq!(
+            world.api.order(&order_id).await.status,
+            404,
+            "{}: in the other account too",
+            provider.name
+        );
+    }
+    world.assert_log_is_clean();
+}
+
+fn genuine(world: &World, provider: &Provider, facts: &Facts) -> SignedRequest {
+    world.requests(provider, Scenario::Paid, facts).remove(0)
+}
+
+fn oversize_body() -> Vec<u8> {
+    MARKER.bytes().cycle().take(BODY_BYTES_MAX + 1).collect()
+}
+
+fn with_body(request: &SignedRequest, body: Vec<u8>) -> SignedRequest {
+    SignedRequest { body, ..request.clone() }
+}
+
+/// The request without its headers (but the content type) and without its signature parameters.
+fn without_signature(request: &SignedRequest) -> SignedRequest {
+    let is_content_type = |name: &str| name.eq_ignore_ascii_case("content-type");
+    let headers = request.headers.iter().filter(|(name, _)| is_content_type(name)).cloned().collect();
+    let body = String::from_utf8_lossy(&request.body).into_owned();
+    let is_signature = |pair: &&str| pair.starts_with("sign=") || pair.starts_with("signature=");
+    let body = match body.starts_with('{') {
+        true => body,
+        false => body.split('&').filter(|pair| !is_signature(pair)).collect::<Vec<_>>().join("&"),
+    };
+    SignedRequest { headers, body: body.into_bytes(), ..request.clone() }
+}
+
+#[test]
+fn the_requests_without_signature_differ() {
+    let form = SignedRequest {
+        method: "POST",
+        query: String::new(),
+        headers: vec![("Content-Type".to_owned(), "x".to_owned()), ("X-Sig".to_owned(), "y".to_owned())],
+        body: b"a=1&sign=2&sign_type=RSA2".to_vec(),
+    };
+    let stripped = without_signature(&form);
+    assert_eq!(stripped.headers.len(), 1);
+    assert_eq!(json!(String::from_utf8_lossy(&stripped.body)), json!("a=1&sign_type=RSA2"));
+}
