@@ -138,24 +138,32 @@ fn notifications_of(record: EventRecord) -> Result<Vec<Notification>, PortError>
 
 /// Pushes to everybody who is connected, and returns the users whose connections could not be looked up.
 async fn push_all<'a>(entries_of_user: &'a EntriesOfUser, ports: &Ports) -> Vec<&'a Written> {
-    let push = |((account, user), written): (&'a (String, String), &'a Written)| async move {
-        match ports.connections.of_user(account, user).await {
-            Ok(connections) => {
-                let messages: Vec<String> =
-                    written.entries.iter().map(|entry| Message::from(entry).to_json()).collect();
-                stream::iter(&connections)
-                    .for_each_concurrent(CONCURRENCY_MAX, |connection| push_to(connection, &messages, ports))
-                    .await;
-                None
-            }
-            Err(error) => {
-                tracing::warn!(outcome = "not_pushed", reason = %error, "notify");
-                is_worth_retrying(&error).then_some(written)
-            }
-        }
-    };
-    let pushed = stream::iter(entries_of_user).map(push).buffer_unordered(CONCURRENCY_MAX);
+    let pushes: Vec<_> =
+        entries_of_user.iter().map(|(user, written)| push_to_user(user, written, ports)).collect();
+    let pushed = stream::iter(pushes).buffer_unordered(CONCURRENCY_MAX);
     pushed.filter_map(std::future::ready).collect().await
+}
+
+/// Sends to every connection of a user; gives back what to try again when the connections cannot be read.
+async fn push_to_user<'a>(
+    (account, user): &(String, String),
+    written: &'a Written,
+    ports: &Ports,
+) -> Option<&'a Written> {
+    match ports.connections.of_user(account, user).await {
+        Ok(connections) => {
+            let messages: Vec<String> =
+                written.entries.iter().map(|entry| Message::from(entry).to_json()).collect();
+            let pushes: Vec<_> =
+                connections.iter().map(|connection| push_to(connection, &messages, ports)).collect();
+            stream::iter(pushes).buffer_unordered(CONCURRENCY_MAX).for_each(std::future::ready).await;
+            None
+        }
+        Err(error) => {
+            tracing::warn!(outcome = "not_pushed", reason = %error, "notify");
+            is_worth_retrying(&error).then_some(written)
+        }
+    }
 }
 
 /// Sends the messages in order to one connection, and drops the connection at the first that it does not take.
