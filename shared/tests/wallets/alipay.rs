@@ -40,9 +40,9 @@ fn the_signed_text_may_keep_the_type_or_empty_values_but_nothing_else() {
 fn texts_are_read_in_the_declared_charset() {
     let bench = Bench::of("alipay");
     // 外部 in GBK, as the sub-merchant's number inside of JSON.
-    let head = format!("{IDS}&biz_content=%7B%22external_id%22%3A%22%CD%E2%B2%BF%22%7D");
+    let head = format!("{IDS}&biz_content=%7B%22order_id%22%3A%22%CD%E2%B2%BF%22%7D");
     let rest = "msg_method=ant.merchant.expand.indirect.zft.passed&notify_id=N1";
-    let mut signed = format!("{IDS}&biz_content={{\"external_id\":\"").into_bytes();
+    let mut signed = format!("{IDS}&biz_content={{\"order_id\":\"").into_bytes();
     signed.extend([0xCD, 0xE2, 0xB2, 0xBF]);
     signed.extend(b"\"}&charset=");
     for (charset, expected) in [("GBK", Some("merchant.approved 外部")), ("UTF-8", None), ("KOI8-R", None)]

@@ -76,12 +76,12 @@ fn alipay() {
             vec!["payment.captured O1 transaction=T1 1.00 CNY", "payment.failed O2 transaction=T2"],
         ),
         (
-            r#"{"msg_method":"ant.merchant.expand.indirect.zft.passed","biz_content":{"smid":"S1","external_id":"E1"}}"#.to_owned(),
-            vec!["merchant.approved E1"],
+            r#"{"msg_method":"ant.merchant.expand.indirect.zft.passed","biz_content":{"order_id":"Z1","smid":"S1","external_id":"E1"}}"#.to_owned(),
+            vec!["merchant.approved Z1 transaction=S1"],
         ),
         (
-            r#"{"msg_method":"ant.merchant.expand.indirect.zft.rejected","biz_content":{"external_id":"E1","reason":"x"}}"#.to_owned(),
-            vec!["merchant.rejected E1"],
+            r#"{"msg_method":"ant.merchant.expand.indirect.zft.rejected","biz_content":{"order_id":"Z1","external_id":"E1","reason":"x"}}"#.to_owned(),
+            vec!["merchant.rejected Z1"],
         ),
         (
             r#"{"msg_method":"alipay.trade.refund.depositback.completed","biz_content":{"trade_no":"T1","out_trade_no":"O1","out_request_no":"R1","dback_status":"S","dback_amount":"10.00"}}"#.to_owned(),

@@ -181,8 +181,9 @@ impl Message<'_> {
     fn merchant(&self, kind: EventKind, method: &str) -> Events {
         let content = self.json("biz_content")?;
         let mut event = self.event(kind, &self.required("notify_id")?);
-        let id = ["/external_id", "/smid", "/order_id"].iter().find_map(|pointer| content.text(pointer));
-        event.subject_id = Some(id.ok_or_else(|| MappingError::field("external_id"))?.to_owned());
+        let order_id = content.text("/order_id").ok_or_else(|| MappingError::field("order_id"))?;
+        event.subject_id = Some(order_id.to_owned());
+        event.transaction_id = content.text("/smid").map(str::to_owned);
         event.occurred_at = self.sent_at();
         event.provider_status = method.to_owned();
         Ok(vec![event])

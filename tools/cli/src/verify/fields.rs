@@ -43,8 +43,7 @@ const KINDS_BY_WORD: &[(&str, &[&str])] = &[
 ];
 
 /// Names under which vectors tell the merchant's order number.
-const ORDER_FIELDS: &[&str] =
-    &["out_trade_no", "combine_out_trade_no", "order_id", "orderId", "order_no", "merchant_order_id"];
+const ORDER_FIELDS: &[&str] = &["out_trade_no", "order_id", "orderId", "order_no", "merchant_order_id"];
 /// Names under which vectors tell the provider's id of the payment.
 const TRANSACTION_FIELDS: &[&str] = &["trade_no", "transaction_id", "provider_txn_id", "queryId", "trxid"];
 
