@@ -65,6 +65,7 @@ pub(super) fn signature(name: &str, grammar: &Grammar) -> Result<(), Problem> {
     }
     for (index, rule) in grammar.identity.iter().enumerate() {
         in_request(&rule.at, &format!("identity[{index}].at"))?;
+        signed(grammar, &rule.at, &format!("identity[{index}].at"))?;
         credential(grammar, &rule.expected, &format!("identity[{index}].expected"))?;
     }
     for scenario in grammar.payloads.keys() {
@@ -160,11 +161,19 @@ fn timestamp(grammar: &Grammar, rule: &TimestampRule) -> Result<(), Problem> {
 
 /// Whether a check's signature fixes the value at a place.
 fn covers(check: &Check, place: &Place) -> bool {
-    let in_body = matches!(place, Place::Json(_) | Place::Form(_) | Place::Item(_));
-    check
-        .signed
-        .as_ref()
-        .is_some_and(|template| names(template, place) || (in_body && names(template, &Place::Body)))
+    let within = match place {
+        Place::Json(_) | Place::Form(_) | Place::Item(_) => &Place::Body,
+        Place::Query(_) => &Place::Path,
+        _ => place,
+    };
+    check.signed.as_ref().is_some_and(|template| names(template, place) || names(template, within))
+}
+
+/// What decides about money must be signed, whichever check applies, or the callback is only a hint.
+fn signed(grammar: &Grammar, place: &Place, field: &str) -> Result<(), Problem> {
+    let hint = grammar.covers == CoversRule::Nothing;
+    let signed = hint || grammar.checks.iter().all(|check| covers(check, place));
+    require(signed, field, format!("`{place}` is not signed, so a replay could change it"))
 }
 
 fn names(template: &Template, place: &Place) -> bool {
@@ -192,13 +201,16 @@ pub(super) fn events(grammar: &Grammar) -> Result<(), Problem> {
         require(known, format!("events.exponents.{code}"), "must be 0 to 18 decimals of a currency code")?;
     }
     for place in events.kind_name.places() {
-        in_events(events, place, "events.type")?;
+        in_events(grammar, events, place, "events.type")?;
     }
     for (index, template) in events.id.iter().enumerate() {
         event_id(grammar, events, template, &format!("events.id[{index}]"))?;
     }
+    for place in events.occurred_at.iter().flat_map(|rule| &rule.at) {
+        in_events(grammar, events, place, "events.occurred_at")?;
+    }
     for (name, rule) in &events.facts {
-        facts(events, rule, &format!("events.facts.{name}"))?;
+        facts(grammar, events, rule, &format!("events.facts.{name}"))?;
     }
     for (name, rule) in &events.types {
         type_rule(grammar, events, rule, &format!("events.types.\"{name}\""))?;
@@ -211,15 +223,12 @@ fn event_id(grammar: &Grammar, events: &EventsRule, id: &Template, field: &str) 
     let unique = events.items.is_none() || id.places().any(|place| matches!(place, Place::Item(_)));
     require(unique, field, "names no `item:`, so all events of one callback would be one")?;
     for place in id.places() {
-        in_events(events, place, field)?;
-        let signed = grammar.checks.iter().all(|check| covers(check, place));
-        let problem = format!("`{place}` is not signed, so a replay could pass for a new event");
-        require(signed, field, problem)?;
+        in_events(grammar, events, place, field)?;
     }
     Ok(())
 }
 
-fn facts(events: &EventsRule, rule: &FactsRule, field: &str) -> Result<(), Problem> {
+fn facts(grammar: &Grammar, events: &EventsRule, rule: &FactsRule, field: &str) -> Result<(), Problem> {
     let lists = [
         ("subject_id", &rule.subject_id),
         ("transaction_id", &rule.transaction_id),
@@ -230,21 +239,21 @@ fn facts(events: &EventsRule, rule: &FactsRule, field: &str) -> Result<(), Probl
     ];
     for (name, places) in lists {
         for (index, place) in places.iter().enumerate() {
-            in_events(events, place, &format!("{field}.{name}[{index}]"))?;
+            in_events(grammar, events, place, &format!("{field}.{name}[{index}]"))?;
         }
     }
     let findable = !rule.subject_id.is_empty() || !rule.references.is_empty();
     require(findable, format!("{field}.subject_id"), "is missing, and there are no references either")?;
     match &rule.amount {
-        Some(rule) => amount(events, rule, &format!("{field}.amount")),
+        Some(rule) => amount(grammar, events, rule, &format!("{field}.amount")),
         None => Ok(()),
     }
 }
 
-fn amount(events: &EventsRule, rule: &AmountRule, field: &str) -> Result<(), Problem> {
+fn amount(grammar: &Grammar, events: &EventsRule, rule: &AmountRule, field: &str) -> Result<(), Problem> {
     require(!rule.at.is_empty(), format!("{field}.at"), "is empty")?;
     for place in rule.at.iter().chain(&rule.currency) {
-        in_events(events, place, field)?;
+        in_events(grammar, events, place, field)?;
     }
     match (&rule.fixed_currency, rule.currency.is_empty()) {
         (Some(_), false) => {
@@ -260,7 +269,7 @@ fn amount(events: &EventsRule, rule: &AmountRule, field: &str) -> Result<(), Pro
     }
 }
 
-fn in_events(events: &EventsRule, place: &Place, field: &str) -> Result<(), Problem> {
+fn in_events(grammar: &Grammar, events: &EventsRule, place: &Place, field: &str) -> Result<(), Problem> {
     match place {
         Place::Entry(_) | Place::Credential(_) => {
             Err(Problem::new(field, format!("`{place}` is not known when events are read")))
@@ -268,7 +277,7 @@ fn in_events(events: &EventsRule, place: &Place, field: &str) -> Result<(), Prob
         Place::Item(_) if events.items.is_none() => {
             Err(Problem::new(field, format!("`{place}` needs `events.items`")))
         }
-        _ => Ok(()),
+        _ => signed(grammar, place, field),
     }
 }
 
@@ -276,7 +285,7 @@ fn type_rule(grammar: &Grammar, events: &EventsRule, rule: &TypeRule, field: &st
     let kinds: Vec<&String> = match (&rule.kind, &rule.kind_at) {
         (Some(kind), None) => vec![kind],
         (None, Some(place)) => {
-            in_events(events, place, &format!("{field}.kind_at"))?;
+            in_events(grammar, events, place, &format!("{field}.kind_at"))?;
             require(!rule.kinds.is_empty(), format!("{field}.kinds"), "is empty")?;
             rule.kinds.values().collect()
         }

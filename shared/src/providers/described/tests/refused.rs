@@ -66,6 +66,28 @@ const ROWS: &[(&str, &str, &str)] = &[
         "timestamp.tolerance_seconds: must be positive",
     ),
     ("[events]", "[events]\nid = [\"{header:X-Id}\"]", "events.id[0]: `header:x-id` is not signed"),
+    ("\"{json:/type}\"", "\"{header:X-Topic}\"", "events.type: `header:x-topic` is not signed"),
+    (
+        "kind = \"payment.captured\"",
+        "kind_at = \"query:state\", kinds = { ok = \"payment.captured\" }",
+        "events.types.\"paid\".kind_at: `query:state` is not signed",
+    ),
+    (
+        "subject_id = [\"json:/order\"]",
+        "subject_id = [\"json:/order\", \"query:order\"]",
+        "events.facts.payment.subject_id[1]: `query:order` is not signed",
+    ),
+    (
+        "\"json:/amount\"",
+        "\"header:X-Amount\"",
+        "events.facts.payment.amount: `header:x-amount` is not signed",
+    ),
+    ("\"json:/currency\"", "\"path\"", "events.facts.payment.amount: `path` is not signed"),
+    (
+        "[events]",
+        "[[identity]]\nat = \"header:X-Shop\"\nexpected = \"secret\"\n[events]",
+        "identity[0].at: `header:x-shop` is not signed",
+    ),
     ("[events]", "[events]\nitems = \"/events\"\nid = [\"{json:/id}\"]", "events.id[0]: names no `item:`"),
     ("\"{json:/type}\"", "\"{item:/type}\"", "events.type: `item:/type` needs `events.items`"),
     (
@@ -132,4 +154,15 @@ fn a_token_proves_the_sender_alone() {
     let error = read(&changed(&token)).unwrap_err();
     assert!(error.to_string().contains("covers: must be `nothing`"), "{error}");
     read(&changed(&token).replace("covers = \"body\"", "covers = \"nothing\"")).unwrap();
+}
+
+#[test]
+fn facts_outside_the_signed_fields_are_refused() {
+    let fields = [
+        ("covers = \"body\"", "covers = \"fields\""),
+        ("signed = \"{body}\"", "signed = \"{json:/type}|{json:/order}|{json:/id}|{json:/amount}\""),
+    ];
+    let error = read(&changed(&fields)).unwrap_err().to_string();
+    assert!(error.contains("amount: `json:/currency` is not signed"), "{error}");
+    read(&changed(&fields).replace("{json:/amount}", "{json:/amount}|{json:/currency}")).unwrap();
 }
