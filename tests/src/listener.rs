@@ -151,8 +151,12 @@ async fn stay_connected(api: Api, user: String, memory: Arc<Mutex<Memory>>) {
             if ask_to_resume(&mut socket, &cursor).await.is_ok() {
                 lock().connections += 1;
                 while let Some(Ok(message)) = socket.next().await {
-                    if let Message::Text(text) = message {
-                        lock().take(&text);
+                    let Message::Text(text) = message else { continue };
+                    let rest_after = lock().take(&text);
+                    if let Some(cursor) = rest_after
+                        && ask_to_resume(&mut socket, &cursor).await.is_err()
+                    {
+                        break;
                     }
                 }
             }
@@ -163,7 +167,8 @@ async fn stay_connected(api: Api, user: String, memory: Arc<Mutex<Memory>>) {
 }
 
 impl Memory {
-    fn take(&mut self, text: &str) {
+    /// The cursor to resume from when only a part of what was missed has come.
+    fn take(&mut self, text: &str) -> Option<String> {
         let message: Value = serde_json::from_str(text)
             .unwrap_or_else(|error| panic!("the server sent {text:?}, which is not JSON: {error}"));
         match message["type"].as_str() {
@@ -172,8 +177,13 @@ impl Memory {
                 self.move_cursor(&message);
                 self.is_caught_up = true;
             }
+            Some("more") => {
+                self.move_cursor(&message);
+                return Some(self.cursor.clone());
+            }
             _ => panic!("the server sent {message}, which is neither a notification nor the end of a resume"),
         }
+        None
     }
 
     fn take_notification(&mut self, message: Value) {

@@ -132,7 +132,14 @@ async fn message(id: &str, body: &str, ports: &Ports) -> Result<(), ConnectionEr
         Some(_) => None,
     };
     match cursor.filter(|_| is_resume) {
-        Some(cursor) => resume::resume(&connection, cursor, ports).await?,
+        Some(cursor) => {
+            if let Err(error) = resume::resume(&connection, cursor, ports).await {
+                // The client waits for the end of a replay that does not come: closed, it asks again.
+                let closed = ports.pusher.close(&connection.id).await;
+                ports.connections.delete(&connection).await.and(closed)?;
+                return Err(error.into());
+            }
+        }
         None => {
             send(&connection, &Message::Error { message: ALLOWED }, ports).await?;
         }

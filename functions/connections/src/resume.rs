@@ -10,7 +10,7 @@ use super::{Ports, send};
 const OVERLAP_MS: i64 = 30_000;
 /// Entries that are read at once.
 const PAGE_ENTRIES: usize = 100;
-/// Most entries of one replay; after that the client asks again from where it got to.
+/// Entries after which a replay ends, once it is past the cursor; the client asks again from where it got to.
 const REPLAYED_MAX: usize = 2_000;
 /// Most bytes of a cursor.
 const CURSOR_BYTES_MAX: usize = 256;
@@ -27,7 +27,8 @@ pub(crate) async fn resume(connection: &Connection, cursor: &str, ports: &Ports)
     let mut place = cursor.to_owned();
     let mut after = with_overlap(cursor);
     let mut count = 0;
-    while count < REPLAYED_MAX {
+    // An end within the overlap would begin at the same place for ever.
+    while count < REPLAYED_MAX || after.as_str() <= cursor {
         let page = ports.inbox.after(&connection.account, &connection.user, &after, PAGE_ENTRIES).await?;
         for entry in &page {
             if send(connection, &Message::from(entry), ports).await? == Pushed::Gone {

@@ -107,7 +107,7 @@ async fn a_ticket_opens_one_connection_within_its_minute() {
 async fn resume_replays_from_the_cursor_with_an_overlap_and_then_says_so() {
     let world = World::with_connection().await;
     world.write("old", "ann", NOW_MS - 60_000).await;
-    world.write("seen", "ann", NOW_MS - 4_000).await;
+    world.write("seen", "ann", NOW_MS - 29_000).await;
     world.write("new", "ann", NOW_MS + 1).await;
     world.write("other", "bob", NOW_MS + 1).await;
     let newest = format!("{}-new", NOW_MS + 1);
@@ -149,6 +149,28 @@ async fn a_long_replay_comes_in_parts_that_together_are_everything() {
 }
 
 #[tokio::test]
+async fn a_replay_gets_past_the_cursor_however_much_the_overlap_holds() {
+    let world = World::with_connection().await;
+    for number in 0..2_250 {
+        world.write(&format!("n{number}"), "ann", NOW_MS + number).await;
+    }
+    let cursor = format!("{}-n2200", NOW_MS + 2_200);
+    world.say(&json!({"action": "resume", "cursor": cursor}).to_string()).await;
+    let end = world.received().pop().unwrap();
+    assert!(end["cursor"].as_str().unwrap() > cursor.as_str(), "{end}");
+}
+
+#[tokio::test]
+async fn a_replay_that_fails_closes_the_connection_so_that_the_client_asks_again() {
+    let world = World::with_connection().await;
+    world.write("one", "ann", NOW_MS).await;
+    world.pusher.faults.push(PortError::Transient("PostToConnection: timed out".into()));
+    assert_eq!(world.say(r#"{"action":"resume","cursor":""}"#).await, 503);
+    assert_eq!(world.pusher.push("c1", "{}").await, Ok(Pushed::Gone));
+    assert_eq!(world.connections.find("c1").await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn anything_else_is_answered_with_what_is_allowed() {
     let world = World::with_connection().await;
     for body in [
@@ -185,8 +207,8 @@ async fn our_own_failures_are_503() {
     let fault = || PortError::Transient("t".into());
     world.connections.faults.push(fault());
     assert_eq!(world.connect(json!({"ticket": "good"})).await, 503);
-    world.inbox.faults.push(fault());
-    assert_eq!(world.say(r#"{"action":"resume","cursor":""}"#).await, 503);
     world.pusher.faults.push(fault());
     assert_eq!(world.say("?").await, 503);
+    world.inbox.faults.push(fault());
+    assert_eq!(world.say(r#"{"action":"resume","cursor":""}"#).await, 503);
 }

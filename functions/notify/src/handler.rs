@@ -59,12 +59,13 @@ type EntriesOfUser = BTreeMap<(String, String), Written>;
 
 /// Tells users what a batch of order changes means: first the inbox, then every open WebSocket.
 ///
-/// What is not in the inbox, or whose readers cannot be looked up, is reported and comes again. A push that fails
-/// holds nothing up: its connection is cut off, and the user's next `resume` finds the notification in the inbox.
+/// What is not in the inbox, or whose readers cannot be looked up, is reported and comes again, whatever the reason:
+/// the trigger isolates a record that never succeeds and keeps it in its dead-letter queue. A push that fails holds
+/// nothing up: its connection is cut off, and the user's next `resume` finds the notification in the inbox.
 pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> DynamoDbEventResponse {
     let sequence_numbers: Vec<Option<String>> =
         event.records.iter().map(|record| record.change.sequence_number.clone()).collect();
-    let outgoing = outgoing(event.records, clock.now_ms());
+    let (outgoing, mut failed_records) = outgoing(event.records, clock.now_ms());
     let written: Vec<(usize, Result<InboxEntry, PortError>)> = stream::iter(outgoing)
         .map(|outgoing| async move {
             let written = ports.inbox.put(&outgoing.notification, outgoing.written_at_ms).await;
@@ -74,7 +75,6 @@ pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> D
         .collect()
         .await;
 
-    let mut failed_records = BTreeSet::new();
     let mut entries_of_user = EntriesOfUser::new();
     for (record, written) in written {
         match written {
@@ -85,11 +85,10 @@ pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> D
                 of_user.records.push(record);
                 of_user.entries.push(entry);
             }
-            Err(error) if is_worth_retrying(&error) => {
-                tracing::warn!(outcome = "retried", reason = %error, "notify");
+            Err(error) => {
+                tracing::error!(outcome = "retried", reason = %error, "notify");
                 failed_records.insert(record);
             }
-            Err(error) => tracing::error!(outcome = "lost", reason = %error, "notify"),
         }
     }
     for not_pushed in push_all(&entries_of_user, ports).await {
@@ -105,16 +104,10 @@ pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> D
     response
 }
 
-/// The one place that says whether a failure holds the stream's shard up until it passes; for what will never pass
-/// that would silence everybody behind it.
-fn is_worth_retrying(error: &PortError) -> bool {
-    matches!(error, PortError::Transient(_))
-}
-
-/// All notifications of a batch. Each has a moment of writing after the one before it, so that the inbox keeps the
-/// order in which things happened although the writes run side by side.
-fn outgoing(records: Vec<EventRecord>, now_ms: i64) -> Vec<Outgoing> {
-    let mut outgoing = Vec::new();
+/// All notifications of a batch, and the records that cannot be read. Each has a moment of writing after the one
+/// before it, so that the inbox keeps the order in which things happened although the writes run side by side.
+fn outgoing(records: Vec<EventRecord>, now_ms: i64) -> (Vec<Outgoing>, BTreeSet<usize>) {
+    let (mut outgoing, mut unreadable) = (Vec::new(), BTreeSet::new());
     let mut written_at_ms = now_ms;
     for (record, change) in records.into_iter().enumerate() {
         match notifications_of(change) {
@@ -124,10 +117,13 @@ fn outgoing(records: Vec<EventRecord>, now_ms: i64) -> Vec<Outgoing> {
                     written_at_ms += 1;
                 }
             }
-            Err(error) => tracing::error!(outcome = "unreadable", reason = %error, "notify"),
+            Err(error) => {
+                tracing::error!(outcome = "unreadable", reason = %error, "notify");
+                unreadable.insert(record);
+            }
         }
     }
-    outgoing
+    (outgoing, unreadable)
 }
 
 fn notifications_of(record: EventRecord) -> Result<Vec<Notification>, PortError> {
@@ -161,7 +157,7 @@ async fn push_to_user<'a>(
         }
         Err(error) => {
             tracing::warn!(outcome = "not_pushed", reason = %error, "notify");
-            is_worth_retrying(&error).then_some(written)
+            Some(written)
         }
     }
 }

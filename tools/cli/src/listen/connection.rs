@@ -94,8 +94,7 @@ impl Client {
             tungstenite::Error::Io(_) => ClientError::NotRunning { port: self.api.port() }.into(),
             other => ListenError::Closed(other.to_string()),
         })?;
-        let resume = serde_json::json!({ "action": "resume", "cursor": self.progress.cursor() });
-        stream.send(Message::text(resume.to_string())).await.map_err(closed)?;
+        stream.send(self.resume()).await.map_err(closed)?;
         self.progress.reconnected();
         let period = Duration::from_secs(PING_SECONDS);
         self.socket = Some(Socket { stream, ping: interval_at(Instant::now() + period, period) });
@@ -123,13 +122,20 @@ impl Client {
                 Some(Err(error)) => return Err(self.lost(&error.to_string())),
             };
             let Some(frame) = Frame::parse(text.as_str()) else { continue };
-            let resumed = matches!(frame, Frame::Resumed { .. });
+            let (resumed, more) =
+                (matches!(frame, Frame::Resumed { .. }), matches!(frame, Frame::More { .. }));
             if let Some(notified) = self.progress.take(frame) {
                 return Ok(Heard::Notification(Box::new(notified)));
             }
             if resumed {
                 self.failures = 0;
                 return Ok(Heard::Resumed);
+            }
+            if more {
+                let resume = self.resume();
+                if let Some(socket) = &mut self.socket {
+                    socket.stream.send(resume).await.map_err(closed)?;
+                }
             }
         }
     }
@@ -162,6 +168,11 @@ impl Client {
                 }
             }
         }
+    }
+
+    fn resume(&self) -> Message {
+        let resume = serde_json::json!({ "action": "resume", "cursor": self.progress.cursor() });
+        Message::text(resume.to_string())
     }
 
     fn lost(&mut self, why: &str) -> ListenError {

@@ -17,6 +17,11 @@ pub enum Frame {
         /// How many notifications were replayed.
         count: u64,
     },
+    /// A part of what was missed has been replayed: the rest is to be asked for from `cursor`.
+    More {
+        /// The place up to which nothing is missed.
+        cursor: String,
+    },
     /// A message of a later version of the server.
     Other,
 }
@@ -70,6 +75,7 @@ impl Frame {
                 cursor: message.cursor.unwrap_or_default(),
                 count: message.count.unwrap_or_default(),
             }),
+            "more" => Some(Self::More { cursor: message.cursor? }),
             _ => Some(Self::Other),
         }
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, Notified};
 
-/// How many ids are remembered; the server replays a few seconds more than was missed, never this many.
-pub const REMEMBERED_IDS_MAX: usize = 4096;
+/// How many ids are remembered; the server replays less than a minute more than was missed, hardly ever this many.
+pub const REMEMBERED_IDS_MAX: usize = 16_384;
 
 /// How far a listener has come.
 ///
@@ -43,19 +43,27 @@ impl Progress {
     pub fn take(&mut self, frame: Frame) -> Option<Notified> {
         match frame {
             Frame::Notification(notified) => {
-                if self.resumed && notified.cursor > self.cursor {
-                    self.cursor.clone_from(&notified.cursor);
+                if self.resumed {
+                    self.advance(notified.cursor.clone());
                 }
                 self.remember(&notified.id).then_some(*notified)
             }
             Frame::Resumed { cursor, .. } => {
                 self.resumed = true;
-                if cursor > self.cursor {
-                    self.cursor = cursor;
-                }
+                self.advance(cursor);
+                None
+            }
+            Frame::More { cursor } => {
+                self.advance(cursor);
                 None
             }
             Frame::Other => None,
+        }
+    }
+
+    fn advance(&mut self, cursor: String) {
+        if cursor > self.cursor {
+            self.cursor = cursor;
         }
     }
 
@@ -141,6 +149,18 @@ mod tests {
         progress.reconnected();
         assert!(progress.take(notification("again", "7")).is_some());
         assert_eq!(progress.cursor(), "5");
+    }
+
+    #[test]
+    fn a_replay_in_parts_moves_the_cursor_and_is_not_over() {
+        let mut progress = Progress::from_cursor("3");
+        let more = Frame::parse(r#"{"type":"more","cursor":"5","count":2000}"#).unwrap();
+        assert!(progress.take(more).is_none());
+        assert_eq!(progress.cursor(), "5");
+        assert!(progress.take(notification("live", "9")).is_some());
+        assert_eq!(progress.cursor(), "5", "the rest is still to come");
+        assert!(progress.take(resumed("8")).is_none());
+        assert_eq!(progress.cursor(), "8");
     }
 
     #[test]
