@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use md5::{Digest as _, Md5};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -176,7 +177,7 @@ fn wire_message(message: &Received) -> Value {
 
 /// The checksum that SQS clients compare. It finds transport faults and proves nothing.
 fn md5_of(body: &str) -> String {
-    format!("{:x}", md5::compute(body))
+    hex::encode(Md5::digest(body))
 }
 
 /// The attributes that the queue itself gives a message.
