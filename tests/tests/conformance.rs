@@ -1,5 +1,7 @@
 //! One suite over every provider of the registry: nothing but the genuine callback passes, and nothing is said twice.
 
+#![allow(clippy::unwrap_used, reason = "the whole crate is a test, its helpers too")]
+
 use paybell_cli::simulate::request::with_flipped_byte;
 use paybell_cli::verify::vector::Verdict;
 use paybell_cli::verify::{check_vector, read_vectors};

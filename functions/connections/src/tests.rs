@@ -1,3 +1,5 @@
+//! Every answer of the function, with ports in memory.
+
 use paybell_shared::domain::{Notification, Status, Subject, SubjectKind};
 use paybell_shared::ports::memory::{MemoryConnections, MemoryInbox, MemoryPusher};
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! What a batch of changes writes, pushes and reports, with ports in memory.
+
 use paybell_shared::callback::UnixSeconds;
 use paybell_shared::domain::{
     Currency, EventKind, Expectation, Money, Order, PaymentEvent, Subject, SubjectKind,

@@ -1,1 +1,1 @@
-
+//! Every answer of the function, with ports in memory.

@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask test` and `cargo xtask tidy`.
+//! The project's own chores: `cargo xtask test`, `cargo xtask tidy` and `cargo xtask fixtures`.
 
 mod fixtures;
 mod suite;
