@@ -91,7 +91,7 @@ async fn accept(
     let raw = request::decode(event)?;
     let credentials = ports.accounts.credentials(&raw.account, provider.name).await?;
     let credentials = credentials.ok_or(CallbackError::Unknown("account"))?;
-    let verified = provider.verify(&raw, &credentials, now)?;
+    let verified = provider.accept(&raw, &credentials, now)?;
     // What is acknowledged must never be lost, so it is durable first.
     ports.callbacks.send(&verified).await?;
     Ok(verified)

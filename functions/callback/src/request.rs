@@ -7,11 +7,15 @@ use paybell_shared::callback::{BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADER_COUNT_MA
 /// Most bytes of all headers together, names included, so that the queue's message stays below its limit.
 const HEADERS_BYTES_MAX: usize = 64 * 1024;
 
+/// Most bytes of an account's name: longer ones are nobody's, and are not looked up.
+const ACCOUNT_BYTES_MAX: usize = 128;
+
 /// Account and provider of `/callbacks/{account}/{provider}`; `None` for another address.
 pub(crate) fn address(event: &ApiGatewayV2httpRequest) -> Option<(String, String)> {
     let mut segments = path(event).strip_prefix("/callbacks/")?.split('/');
     let (account, provider) = (segments.next()?, segments.next()?);
-    let complete = segments.next().is_none() && !account.is_empty() && !provider.is_empty();
+    let named = (1..=ACCOUNT_BYTES_MAX).contains(&account.len()) && !provider.is_empty();
+    let complete = segments.next().is_none() && named;
     complete.then(|| (account.to_owned(), provider.to_owned()))
 }
 

@@ -169,7 +169,24 @@ async fn cheap_refusals_ask_nothing_of_the_store() {
     let mut oversize = world.event();
     oversize.body = Some("A".repeat(400 * 1024));
     world.deliver(oversize).await;
+    let nobody = format!("/callbacks/{}/stripe", "a".repeat(129));
+    assert_eq!(world.deliver(world.event_to(&nobody)).await.status_code, 404);
     assert_eq!(world.accounts.faults.calls(), before);
+}
+
+#[tokio::test]
+async fn a_provider_that_signs_for_all_merchants_alike_needs_to_know_whose_callbacks_are_meant() {
+    for (name, fields) in
+        [("alipay", &["expected_app_id", "expected_seller_id"][..]), ("unionpay", &["expected_mer_id"])]
+    {
+        let world = World::new(name).await;
+        let mut key_set = world.keys.key_set.clone();
+        key_set.retain(|field, _| !fields.contains(&field.as_str()));
+        let credentials = Credentials { key_sets: vec![KeySet::new("one", key_set)] };
+        world.accounts.put_credentials("acme", name, &credentials).await.unwrap();
+        assert_eq!(world.deliver(world.event()).await.status_code, 503, "{name}");
+        assert_eq!(world.queue.messages(), [""; 0], "{name}");
+    }
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    addressee: require_expectation,
     normalise: Normalise::Coded(events::normalise),
     parts: &[
         Part {
@@ -180,6 +181,14 @@ fn require_addressee(form: &Form, keys: &KeySet) -> Result<(), Rejection> {
         return Ok(());
     }
     require_identity(keys, "expected_app_id", "app_id", app)
+}
+
+/// Alipay may sign for several applications with one key.
+fn require_expectation(keys: &KeySet) -> Result<(), Rejection> {
+    match (keys.text_if_any("expected_app_id")?, keys.text_if_any("expected_seller_id")?) {
+        (None, None) => Err(Rejection::unconfigured("expected_app_id")),
+        _ => Ok(()),
+    }
 }
 
 fn check_chain(

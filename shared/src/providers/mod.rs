@@ -17,6 +17,9 @@ use crate::domain::PaymentEvent;
 
 pub use registry::Registry;
 
+/// Most bytes of an id inside an event, so that an order with many events is stored and every notification is pushed.
+pub const ID_BYTES_MAX: usize = 512;
+
 /// A payment provider: facts on top, then how to prove its callbacks and how to read them.
 pub struct Provider {
     /// Its name in addresses, commands and files.
@@ -35,6 +38,9 @@ pub struct Provider {
     pub credential_fields: &'static [CredentialField],
     /// Proves a callback with one key set; `now` is the time of receipt.
     pub verify: Verify,
+    /// Accepts a key set that says whose callbacks are meant: by a key that nobody else's are signed with, or by an id
+    /// that must stand inside. Descriptions have a rule of their own.
+    pub addressee: fn(&KeySet) -> Result<(), Rejection>,
     /// Reads the events out of a proved callback; one that we do not act on gives an empty list.
     pub normalise: Normalise,
     /// Checks of less than a whole callback; usually none.
@@ -130,25 +136,40 @@ impl Provider {
         credentials: &Credentials,
         now: UnixSeconds,
     ) -> Result<Verified, Rejection> {
-        let mut told = None;
-        for keys in credentials.active() {
-            match self.verify_with(raw, keys, now) {
-                Ok(verified) => return Ok(verified.with_key_set(&keys.id)),
-                Err(rejection) => told = Some(more_telling(told, rejection)),
+        first_proof(credentials, |keys| self.verify_with(raw, keys, now))
+    }
+
+    /// Proves a callback genuine and meant for this account: what a live callback must pass.
+    ///
+    /// # Errors
+    /// As [`Provider::verify`], and [`Rejection::Unconfigured`] when a key set would accept other merchants' callbacks.
+    pub fn accept(
+        &self,
+        raw: &RawCallback,
+        credentials: &Credentials,
+        now: UnixSeconds,
+    ) -> Result<Verified, Rejection> {
+        first_proof(credentials, |keys| {
+            match &self.verify {
+                Verify::Coded(_) => (self.addressee)(keys)?,
+                Verify::Described(description) => description.require_addressee(keys)?,
             }
-        }
-        Err(told.unwrap_or_else(|| Rejection::unconfigured("key_sets")))
+            self.verify_with(raw, keys, now)
+        })
     }
 
     /// Reads the events out of a proved callback.
     ///
     /// # Errors
-    /// [`MappingError`] when the content is not what the provider documents.
+    /// [`MappingError`] when the content is not what the provider documents, or an id is longer than
+    /// [`ID_BYTES_MAX`].
     pub fn normalise(&self, verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
-        match &self.normalise {
+        let events = match &self.normalise {
             Normalise::Coded(normalise) => normalise(verified),
             Normalise::Described(description) => description.normalise(verified),
-        }
+        }?;
+        events.iter().try_for_each(require_short_ids)?;
+        Ok(events)
     }
 
     /// The part of this name.
@@ -162,6 +183,30 @@ impl Provider {
             Verify::Described(description) => description.verify(raw, keys, now),
         }
     }
+}
+
+fn require_short_ids(event: &PaymentEvent) -> Result<(), MappingError> {
+    let ids = [&event.subject_id, &event.transaction_id, &event.refund_id, &event.dispute_id];
+    let texts = ids.into_iter().flatten().chain([&event.key, &event.provider_status]);
+    let references = event.references.iter().map(|reference| &reference.0);
+    match texts.chain(references).find(|text| text.len() > ID_BYTES_MAX) {
+        Some(_) => Err(MappingError::field("id")),
+        None => Ok(()),
+    }
+}
+
+fn first_proof(
+    credentials: &Credentials,
+    verify: impl Fn(&KeySet) -> Result<Verified, Rejection>,
+) -> Result<Verified, Rejection> {
+    let mut told = None;
+    for keys in credentials.active() {
+        match verify(keys) {
+            Ok(verified) => return Ok(verified.with_key_set(&keys.id)),
+            Err(rejection) => told = Some(more_telling(told, rejection)),
+        }
+    }
+    Err(told.unwrap_or_else(|| Rejection::unconfigured("key_sets")))
 }
 
 /// With several key sets most of them fail to match; what stopped a set that did match says more.

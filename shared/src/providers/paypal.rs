@@ -26,6 +26,8 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    // The webhook's id is part of what is signed.
+    addressee: |_| Ok(()),
     normalise: Normalise::Coded(events::normalise),
     parts: &[Part {
         scheme: "signing_string_only",

@@ -33,6 +33,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    addressee: require_expectation,
     normalise: Normalise::Coded(normalise),
     parts: &[],
     #[cfg(feature = "sandbox")]
@@ -135,6 +136,11 @@ fn accepted_owners(keys: &KeySet) -> Result<Vec<&str>, Rejection> {
         owners.push(TEST_IDENTITY);
     }
     Ok(owners)
+}
+
+/// The gateway signs for all merchants with one certificate; QR acquiring with each merchant's own key.
+fn require_expectation(keys: &KeySet) -> Result<(), Rejection> {
+    if keys.has("root_cert_pem") { keys.text("expected_mer_id").map(|_| ()) } else { Ok(()) }
 }
 
 fn normalise(verified: &Verified) -> Result<Vec<crate::domain::PaymentEvent>, super::MappingError> {

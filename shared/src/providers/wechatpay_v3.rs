@@ -33,6 +33,8 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    // Only the account's own key opens the resource.
+    addressee: |_| Ok(()),
     normalise: Normalise::Coded(events::normalise),
     parts: &[Part {
         scheme: "wechatpay_v3_aead",

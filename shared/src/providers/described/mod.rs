@@ -98,6 +98,15 @@ impl Description {
         verify::verify(&self.grammar, raw, keys, now)
     }
 
+    /// Accepts a key set that says whose callbacks are meant: with a public key, which the provider's other merchants
+    /// may share, the ids that the description names must be expected.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`].
+    pub fn require_addressee(&self, keys: &KeySet) -> Result<(), Rejection> {
+        verify::require_addressee(&self.grammar, keys)
+    }
+
     /// Reads the events as the description says.
     ///
     /// # Errors
@@ -136,6 +145,7 @@ impl Description {
                 about: &field.about,
             })),
             verify: Verify::Described(self),
+            addressee: |_| Ok(()),
             normalise,
             parts: leak(grammar.parts.iter().map(|part| Part {
                 scheme: &part.kind,

@@ -92,6 +92,19 @@ pub(super) fn chosen_check<'a>(grammar: &'a Grammar, keys: &KeySet) -> Result<&'
         .ok_or_else(|| Rejection::unconfigured(grammar.checks[0].key.field.as_str()))
 }
 
+pub(super) fn require_addressee(grammar: &Grammar, keys: &KeySet) -> Result<(), Rejection> {
+    match chosen_check(grammar, keys)?.algorithm {
+        Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 | Algorithm::Token => Ok(()),
+        Algorithm::RsaSha1
+        | Algorithm::RsaSha256
+        | Algorithm::EcdsaP256Der
+        | Algorithm::EcdsaP256Raw
+        | Algorithm::Ed25519 => {
+            grammar.identity.iter().try_for_each(|rule| keys.text(&rule.expected).map(|_| ()))
+        }
+    }
+}
+
 fn entries<'a>(rule: &SignatureRule, written: &'a str) -> Vec<(&'a str, &'a str)> {
     match (&rule.separator, &rule.assign) {
         (Some(separator), Some(assign)) => written

@@ -62,6 +62,20 @@ fn what_is_not_listed_is_ignored_and_what_is_needed_must_be_there() {
 }
 
 #[test]
+fn ids_that_no_store_would_take_are_refused() {
+    let description: &'static Description = Box::leak(Box::new(read(MINIMAL).unwrap()));
+    let provider = description.provider(crate::providers::Normalise::Described(description));
+    let keys = description.generate_keys();
+    for (bytes, accepted) in [(512, true), (513, false)] {
+        let order = "a".repeat(bytes);
+        let body = format!(r#"{{"type":"paid","order":"{order}","id":"p-1","amount":1,"currency":"EUR"}}"#);
+        let request = description.sign(&keys, &payload(&body)).unwrap();
+        let verified = provider.verify(&raw("minimal", &request), &credentials(&keys), NOW).unwrap();
+        assert_eq!(provider.normalise(&verified).is_ok(), accepted, "{bytes}");
+    }
+}
+
+#[test]
 fn without_an_id_the_facts_identify_the_event() {
     let body = |id: &str| {
         format!(r#"{{"type": "paid", "order": "A-1", "id": "{id}", "amount": 1999, "currency": "EUR"}}"#)
