@@ -1,5 +1,7 @@
 //! Every provider through the callback function: what it is answered, and that only what is genuine is queued.
 
+#![allow(clippy::unwrap_used, reason = "the whole crate is a test, its helpers too")]
+
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};

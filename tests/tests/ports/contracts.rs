@@ -103,11 +103,14 @@ pub async fn ties_and_parked_events_only_grow(store: &dyn OrderStore) {
     assert!(nothing.subjects.is_empty() && nothing.parked.is_empty());
 
     let (first, second) = (event("evt_1", 5), event("evt_2", 6));
-    assert_eq!(store.park("acme", &reference, &first).await.unwrap().parked, [first.clone()]);
+    assert_eq!(store.park("acme", &reference, &first).await.unwrap().parked, std::slice::from_ref(&first));
     let earlier = event("evt_1", 3);
     let later = event("evt_1", 9);
-    assert_eq!(store.park("acme", &reference, &earlier).await.unwrap().parked, [earlier.clone()]);
-    assert_eq!(store.park("acme", &reference, &later).await.unwrap().parked, [earlier.clone()]);
+    assert_eq!(
+        store.park("acme", &reference, &earlier).await.unwrap().parked,
+        std::slice::from_ref(&earlier)
+    );
+    assert_eq!(store.park("acme", &reference, &later).await.unwrap().parked, std::slice::from_ref(&earlier));
 
     let tied = store.tie(&reference, &subject("A1")).await.unwrap();
     assert_eq!((tied.subjects.len(), tied.parked.len()), (1, 1));

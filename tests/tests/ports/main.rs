@@ -1,6 +1,8 @@
 //! The contract of every port, asked of every implementation: the one in memory, and the real SDK's clients against
 //! an embedded DynamoDB.
 
+#![allow(clippy::unwrap_used, reason = "the whole crate is a test, its helpers too")]
+
 mod contracts;
 mod dynamodb;
 
