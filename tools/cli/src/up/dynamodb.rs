@@ -1,8 +1,11 @@
 //! The embedded DynamoDB: `dynoxide` on one file, served to the AWS SDK, with its streams kept fast and short.
 //!
-//! `dynoxide` opens its file in WAL mode and leaves SQLite's default `synchronous = FULL`, so every write is synced to
-//! disk before it is answered and survives power loss; a test reads the default of the SQLite that is linked.
+//! Every write is on disk before it is answered, so it survives power loss. SQLite's own way to that, one sync for each
+//! commit, bounds all writes together to a few hundred a second; so the engine commits without a sync
+//! (`synchronous = NORMAL`, which keeps the file consistent), and the answers wait for a sync of the write-ahead log
+//! that they share. The log is read from its beginning after a crash, so what is synced brings all before it along.
 
+use std::fs::File;
 use std::path::Path;
 
 use dynoxide::actions::get_records::{GetRecordsRequest, Record};
@@ -12,6 +15,8 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+
+use super::group_sync::GroupSync;
 
 /// The engine finds a stream's last record before every write by this expression, without an index of its own: the
 /// cost of a write would grow with the records kept.
@@ -23,11 +28,15 @@ const TRIM: &str = "DELETE FROM _stream_records
     WHERE table_name = ?1 AND CAST(sequence_number AS INTEGER) < ?2 AND CAST(sequence_number AS INTEGER) <
         (SELECT max(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = ?1)";
 
+/// The operations that change items.
+const WRITES: &[&str] = &["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"];
+
 /// One database file. Clones share it.
 #[derive(Clone)]
 pub struct DynamoDb {
     database: Database,
     writes: watch::Sender<u64>,
+    log: GroupSync,
 }
 
 impl DynamoDb {
@@ -37,11 +46,40 @@ impl DynamoDb {
     /// What the engine or SQLite says.
     pub fn open(path: &Path) -> Result<Self, DynoxideError> {
         let database = Database::new(&path.to_string_lossy())?;
+        // The engine's name for `synchronous = NORMAL` and the defaults of three settings that do not matter here.
+        database.disable_bulk_loading()?;
         Connection::open(path)?.execute_batch(STREAM_INDEX)?;
-        Ok(Self { database, writes: watch::Sender::new(0) })
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let log =
+            File::options().read(true).write(true).open(log).and_then(GroupSync::start).map_err(failed)?;
+        Ok(Self { database, writes: watch::Sender::new(0), log })
     }
 
-    /// Performs one operation of the JSON protocol. It blocks on the disk.
+    /// Performs one operation of the JSON protocol and returns when its effect is on disk.
+    ///
+    /// # Errors
+    /// As DynamoDB names it.
+    pub async fn serve(&self, operation: String, body: String) -> Result<String, DynoxideError> {
+        let (this, is_write) = (self.clone(), WRITES.contains(&operation.as_str()));
+        // The engine blocks, so it must not hold up the tasks of this thread.
+        let performed = tokio::task::spawn_blocking(move || this.perform(&operation, &body)).await;
+        let output = performed.map_err(failed)??;
+        if is_write {
+            self.synced().await?;
+        }
+        Ok(output)
+    }
+
+    /// Returns when everything written before is on disk.
+    ///
+    /// # Errors
+    /// When the disk failed.
+    pub async fn synced(&self) -> Result<(), DynoxideError> {
+        self.log.synced().await.map_err(failed)
+    }
+
+    /// Performs one operation of the JSON protocol; a write is not on disk yet when it returns.
     ///
     /// # Errors
     /// As DynamoDB names it.
@@ -128,6 +166,10 @@ impl DynamoDb {
     }
 }
 
+fn failed(error: impl std::fmt::Display) -> DynoxideError {
+    DynoxideError::InternalServerError(error.to_string())
+}
+
 fn run<I: DeserializeOwned, O: Serialize>(
     body: &str,
     operation: impl FnOnce(I) -> Result<O, DynoxideError>,
@@ -149,13 +191,26 @@ mod tests {
         rows.map(Result::unwrap).collect::<Vec<_>>().join("; ")
     }
 
-    #[test]
-    fn the_linked_sqlite_syncs_every_commit_by_default() {
+    const TABLE: &str = r#"{"TableName":"things","BillingMode":"PAY_PER_REQUEST",
+        "AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"}],
+        "KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]}"#;
+
+    #[tokio::test]
+    async fn a_write_is_answered_only_when_it_is_synced() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = Connection::open(folder.path().join("x.sqlite")).unwrap();
-        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
-        let full: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
-        assert_eq!(full, 2);
+        let dynamodb = DynamoDb::open(&folder.path().join("x.sqlite")).unwrap();
+        let serve = async |dynamodb: &DynamoDb, operation: &str, body: &str| {
+            dynamodb.serve(operation.to_owned(), body.to_owned()).await
+        };
+        serve(&dynamodb, "CreateTable", TABLE).await.unwrap();
+        let write = r#"{"TableName":"things","Item":{"pk":{"S":"a"}}}"#;
+        let read = r#"{"TableName":"things","Key":{"pk":{"S":"a"}}}"#;
+        serve(&dynamodb, "PutItem", write).await.unwrap();
+
+        let log = GroupSync::start(crate::up::group_sync::unsyncable()).unwrap();
+        let broken = DynamoDb { log, ..dynamodb };
+        assert!(serve(&broken, "PutItem", write).await.is_err());
+        serve(&broken, "GetItem", read).await.unwrap();
     }
 
     #[test]

@@ -84,17 +84,12 @@ async fn perform(State(services): State<Arc<Services>>, headers: HeaderMap, body
     match target.split_once('.') {
         Some(("AmazonSQS", operation)) => perform_sqs(&services, operation, &body).await,
         Some(("DynamoDB_20120810", operation)) => {
-            let (dynamodb, operation) = (services.dynamodb.clone(), operation.to_owned());
-            // The engine blocks on the disk, so it must not hold up the tasks of this thread.
-            match tokio::task::spawn_blocking(move || dynamodb.perform(&operation, &body)).await {
-                Ok(Ok(output)) => ([AMZ_JSON], output).into_response(),
-                Ok(Err(failed)) => {
+            match services.dynamodb.serve(operation.to_owned(), body).await {
+                Ok(output) => ([AMZ_JSON], output).into_response(),
+                Err(failed) => {
                     let status =
                         StatusCode::from_u16(failed.status_code()).unwrap_or(StatusCode::BAD_REQUEST);
                     (status, [AMZ_JSON], failed.to_json()).into_response()
-                }
-                Err(_) => {
-                    error(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The engine failed.")
                 }
             }
         }

@@ -6,6 +6,7 @@ mod dynamodb;
 mod folder;
 mod functions;
 mod gateway;
+mod group_sync;
 mod help;
 mod host;
 mod internal;

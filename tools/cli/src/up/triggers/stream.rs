@@ -93,6 +93,8 @@ async fn advance(
     let lanes = lanes_of(&mapping.table, records)?;
     let delivered = join_all(lanes.into_iter().map(|lane| deliver(mapping, lane, stopping.clone()))).await;
     if delivered.into_iter().all(|lane| lane.is_ok()) {
+        // The checkpoint is in another file and must not get ahead of what it speaks of.
+        mapping.dynamodb.synced().await.map_err(|error| error.to_string())?;
         mapping.store.put_checkpoint(&mapping.table, &last).await.map_err(|error| error.to_string())?;
         *checkpoint = Some(last);
     }
