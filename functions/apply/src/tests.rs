@@ -1,1 +1,190 @@
 //! What becomes of every message of a batch, with ports in memory.
+
+use paybell_shared::domain::{Reference, Status, Subject, SubjectKind};
+use paybell_shared::ports::memory::{ManualClock, MemoryOrders};
+use paybell_shared::ports::{PortError, ReferenceRecord, Saved};
+use serde_json::{Value, json};
+
+use super::*;
+
+const NOW_MS: i64 = 1_800_000_000_000;
+const DEADLINE_MS: i64 = NOW_MS + 30_000;
+
+struct World {
+    orders: Arc<MemoryOrders>,
+    clock: ManualClock,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { orders: Arc::new(MemoryOrders::default()), clock: ManualClock::at_ms(NOW_MS) }
+    }
+
+    /// The ids of the messages that are reported as failed.
+    async fn handle(&self, messages: &[(&str, String)]) -> Vec<String> {
+        self.handle_until(messages, DEADLINE_MS).await
+    }
+
+    async fn handle_until(&self, messages: &[(&str, String)], deadline_ms: i64) -> Vec<String> {
+        let records: Vec<Value> =
+            messages.iter().map(|(id, body)| json!({ "messageId": id, "body": body })).collect();
+        let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+        let ports = Ports { orders: self.orders.clone(), providers: Arc::new(Registry::default()) };
+        let response = handle(event, &ports, &self.clock, deadline_ms).await;
+        response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+    }
+
+    async fn order(&self, id: &str) -> Option<Order> {
+        let subject = Subject { account: "acme".into(), kind: SubjectKind::Order, id: id.into() };
+        self.orders.load(&subject).await.unwrap()
+    }
+}
+
+/// A queue message with what Stripe tells; this trusts the queue as the function does.
+fn stripe(event: Value) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    json!({
+        "version": 1, "account": "acme", "provider": "stripe", "method": "POST",
+        "path": "/callbacks/acme/stripe", "headers": [], "body_base64": STANDARD.encode(event.to_string()),
+        "received_at": 1_800_000_000, "key_set_id": "one",
+    })
+    .to_string()
+}
+
+fn paid(event_id: &str, order_id: &str) -> String {
+    stripe(json!({
+        "id": event_id, "object": "event", "type": "payment_intent.succeeded", "created": 1_800_000_000,
+        "data": {"object": {
+            "id": format!("pi_{order_id}"), "object": "payment_intent", "amount": 1999, "amount_received": 1999,
+            "currency": "eur", "metadata": {"order_id": order_id}, "latest_charge": format!("ch_{order_id}"),
+            "status": "succeeded",
+        }},
+    }))
+}
+
+#[tokio::test]
+async fn a_batch_is_applied_with_one_write_per_order_and_again_with_none() {
+    let world = World::new();
+    let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_2", "A2")), ("m3", paid("evt_1", "A1"))];
+    assert_eq!(world.handle(&batch).await, [""; 0]);
+    let order = world.order("A1").await.unwrap();
+    assert_eq!((order.version, order.updated_at_ms), (1, NOW_MS));
+    assert_eq!((order.state().status, order.state().captured_minor), (Status::Unclaimed, 1999));
+    assert_eq!(world.order("A2").await.unwrap().version, 1);
+
+    let (writes, calls) = (world.orders.writes(), world.orders.faults.calls());
+    assert_eq!(world.handle(&batch).await, [""; 0]);
+    assert_eq!(world.orders.writes(), writes, "a duplicate writes nothing");
+    assert_eq!(world.orders.faults.calls(), calls + 2, "and costs one read of its order");
+}
+
+#[tokio::test]
+async fn the_moment_of_writing_only_grows() {
+    let world = World::new();
+    world.handle(&[("m1", paid("evt_1", "A1"))]).await;
+    world.clock.advance_ms(-5_000);
+    world.handle(&[("m2", paid("evt_2", "A1"))]).await;
+    assert_eq!(world.order("A1").await.unwrap().updated_at_ms, NOW_MS + 1);
+}
+
+#[tokio::test]
+async fn poison_goes_back_alone_and_holds_nobody_up() {
+    let world = World::new();
+    let unknown = paid("evt_9", "A9").replace("\"stripe\"", "\"nobody\"");
+    let unmapped = paid("evt_8", "A8").replace("body_base64\":\"", "body_base64\":\"AAAA");
+    let batch = [
+        ("unreadable", "not json".to_owned()),
+        ("good1", paid("evt_1", "A1")),
+        ("unknown", unknown),
+        ("version", paid("evt_7", "A7").replace("\"version\":1", "\"version\":99")),
+        ("unmapped", unmapped),
+        ("good2", paid("evt_2", "A2")),
+    ];
+    assert_eq!(world.handle(&batch).await, ["unreadable", "unknown", "version", "unmapped"]);
+    assert_eq!(world.orders.all().len(), 2);
+}
+
+#[tokio::test]
+async fn a_callback_that_we_do_not_act_on_is_done() {
+    let world = World::new();
+    let ignored = stripe(json!({
+        "id": "evt_1", "object": "event", "type": "customer.created", "created": 1_800_000_000,
+        "data": {"object": {"id": "cus_1", "object": "customer"}},
+    }));
+    assert_eq!(world.handle(&[("m1", ignored)]).await, [""; 0]);
+    assert_eq!(world.orders.all(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_race_is_run_again_and_too_many_go_back_to_the_queue() {
+    let world = World::new();
+    world.orders.lose_next_races(3);
+    assert_eq!(world.handle(&[("m1", paid("evt_1", "A1"))]).await, [""; 0]);
+    assert_eq!(world.order("A1").await.unwrap().version, 1);
+    world.orders.lose_next_races(100);
+    assert_eq!(world.handle(&[("m2", paid("evt_2", "A1"))]).await, ["m2"]);
+    world.orders.lose_next_races(0);
+    assert_eq!(world.handle(&[("m2", paid("evt_2", "A1"))]).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_failing_store_gives_back_only_the_messages_of_the_order_it_failed_for() {
+    for error in [PortError::Transient("t".into()), PortError::Permanent("p".into())] {
+        let world = World::new();
+        world.orders.faults.push(error);
+        let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_2", "A1")), ("m3", paid("evt_3", "A2"))];
+        assert_eq!(world.handle(&batch).await, ["m1", "m2"]);
+        assert_eq!(world.orders.all().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_begun_when_the_deadline_is_near() {
+    let world = World::new();
+    let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_2", "A2"))];
+    let near = NOW_MS + DEADLINE_MARGIN_MS - 1;
+    assert_eq!(world.handle_until(&batch, near).await, ["m1", "m2"]);
+    assert_eq!(world.orders.all(), []);
+    assert_eq!(world.handle_until(&batch, near + 1).await, [""; 0]);
+}
+
+/// A store that does not answer.
+struct Silent;
+
+#[async_trait::async_trait]
+impl OrderStore for Silent {
+    async fn load(&self, _: &Subject) -> Result<Option<Order>, PortError> {
+        std::future::pending().await
+    }
+
+    async fn save(&self, _: &Order) -> Result<Saved, PortError> {
+        std::future::pending().await
+    }
+
+    async fn tie(&self, _: &Reference, _: &Subject) -> Result<ReferenceRecord, PortError> {
+        std::future::pending().await
+    }
+
+    async fn park(&self, _: &str, _: &Reference, _: &PaymentEvent) -> Result<ReferenceRecord, PortError> {
+        std::future::pending().await
+    }
+
+    async fn reference(&self, _: &str, _: &Reference) -> Result<ReferenceRecord, PortError> {
+        std::future::pending().await
+    }
+
+    async fn orders_of_user(&self, _: &str, _: &str, _: usize) -> Result<Vec<Order>, PortError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_end_is_reported_before_the_deadline() {
+    let ports = Ports { orders: Arc::new(Silent), providers: Arc::new(Registry::default()) };
+    let records = json!({"Records": [{"messageId": "m1", "body": paid("evt_1", "A1")}]});
+    let event = serde_json::from_value(records).unwrap();
+    let clock = ManualClock::at_ms(NOW_MS);
+    let answered = handle(event, &ports, &clock, DEADLINE_MS);
+    let response = tokio::time::timeout(Duration::from_secs(30), answered).await.unwrap();
+    assert_eq!(response.batch_item_failures[0].item_identifier, "m1");
+}
