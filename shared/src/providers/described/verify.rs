@@ -38,7 +38,32 @@ pub(super) fn verify(
     keys: &KeySet,
     now: UnixSeconds,
 ) -> Result<Verified, Rejection> {
-    let check = chosen_check(grammar, keys)?;
+    chosen_check(grammar, keys)?;
+    let mut told: Option<Rejection> = None;
+    for check in configured_checks(grammar, keys) {
+        match verify_by(check, grammar, raw, keys, now) {
+            // A half-configured check must not hide behind another one.
+            Err(rejection @ Rejection::Unconfigured { .. }) => return Err(rejection),
+            Err(rejection) if told.as_ref().is_none_or(is_absence) => told = Some(rejection),
+            Err(_) => {}
+            Ok(verified) => return Ok(verified),
+        }
+    }
+    Err(told.unwrap_or(Rejection::MissingSignature))
+}
+
+/// Another check may have found its signature, and then says more.
+fn is_absence(rejection: &Rejection) -> bool {
+    matches!(rejection, Rejection::MissingSignature | Rejection::MissingHeader { .. })
+}
+
+fn verify_by(
+    check: &Check,
+    grammar: &Grammar,
+    raw: &RawCallback,
+    keys: &KeySet,
+    now: UnixSeconds,
+) -> Result<Verified, Rejection> {
     let request = Request::new(raw, raw.body());
     let mut scope = Scope { request: &request, keys: Some(keys), entries: Vec::new(), item: None };
     let at = &check.signature.at;
@@ -79,29 +104,42 @@ pub(super) fn hmac_sha256_hex_part(
     let (message, signature) = (option("message")?, option("signature")?);
     let candidate =
         decode_signature(SignatureEncoding::Hex, signature).ok_or(Rejection::SignatureMismatch)?;
-    let secret = keys.text(PART_KEY_FIELD)?;
-    require_hmac(HmacHash::Sha256, secret.as_bytes(), &[message.as_bytes()], &[candidate]).map(|_| ())
+    let candidates = [candidate];
+    let secrets = keys.texts(PART_KEY_FIELD)?;
+    let matches = |secret: &&str| {
+        require_hmac(HmacHash::Sha256, secret.as_bytes(), &[message.as_bytes()], &candidates).is_ok()
+    };
+    if secrets.iter().any(matches) { Ok(()) } else { Err(Rejection::SignatureMismatch) }
 }
 
-/// The first check whose key the account holds: the configured key chooses the algorithm, never the request.
+/// The first check whose key the account holds.
 pub(super) fn chosen_check<'a>(grammar: &'a Grammar, keys: &KeySet) -> Result<&'a Check, Rejection> {
-    grammar
-        .checks
-        .iter()
-        .find(|check| keys.has(&check.key.field))
+    configured_checks(grammar, keys)
+        .next()
         .ok_or_else(|| Rejection::unconfigured(grammar.checks[0].key.field.as_str()))
 }
 
+/// The checks whose keys the account holds: the configured keys choose the algorithms, never the request.
+fn configured_checks<'a>(grammar: &'a Grammar, keys: &KeySet) -> impl Iterator<Item = &'a Check> {
+    grammar.checks.iter().filter(|check| keys.has(&check.key.field))
+}
+
 pub(super) fn require_addressee(grammar: &Grammar, keys: &KeySet) -> Result<(), Rejection> {
-    match chosen_check(grammar, keys)?.algorithm {
-        Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 | Algorithm::Token => Ok(()),
+    chosen_check(grammar, keys)?;
+    if !configured_checks(grammar, keys).any(|check| has_public_key(check.algorithm)) {
+        return Ok(());
+    }
+    grammar.identity.iter().try_for_each(|rule| keys.text(&rule.expected).map(|_| ()))
+}
+
+fn has_public_key(algorithm: Algorithm) -> bool {
+    match algorithm {
+        Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 | Algorithm::Token => false,
         Algorithm::RsaSha1
         | Algorithm::RsaSha256
         | Algorithm::EcdsaP256Der
         | Algorithm::EcdsaP256Raw
-        | Algorithm::Ed25519 => {
-            grammar.identity.iter().try_for_each(|rule| keys.text(&rule.expected).map(|_| ()))
-        }
+        | Algorithm::Ed25519 => true,
     }
 }
 

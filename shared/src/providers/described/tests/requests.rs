@@ -86,6 +86,43 @@ fn an_unusable_key_set_proves_nothing() {
 }
 
 #[test]
+fn every_check_whose_key_is_configured_may_prove_a_request() {
+    let second = "[[credentials]]\nname = \"other\"\nabout = \"o\"\n\n[[checks]]\nalgorithm = \"hmac-sha256\"\nkey = { field = \"other\", encoding = \"utf8\" }\nsignature = { at = \"header:X-Other\", encoding = \"hex\" }\nsigned = \"{body}\"\n\n[events]";
+    let description = read(&changed(&[("[events]", second)])).unwrap();
+    let both = json!({"secret": "secret", "other": "old"});
+    let rows = [
+        (both.clone(), "X-Signature", "{tag}", "ok"),
+        (both.clone(), "X-Other", "{other}", "ok"),
+        (both.clone(), "X-Signature", "{other}", "signature_mismatch"),
+        (both.clone(), "X-Other", "{tag}", "signature_mismatch"),
+        (both, "X-Third", "{tag}", "missing_header"),
+        (json!({"secret": "secret"}), "X-Other", "{other}", "missing_header"),
+        (json!({"secret": "", "other": "old"}), "X-Signature", "{tag}", "unconfigured"),
+        (json!({"secret": "secret", "other": ""}), "X-Other", "{tag}", "unconfigured"),
+    ];
+    for (key_set, name, value, expected) in rows {
+        let got = verdict(&description, key_set.clone(), &[(name, value)]);
+        assert_eq!(got.map_or_else(|rejection| rejection.reason(), |()| "ok"), expected, "{key_set} {name}");
+    }
+}
+
+#[test]
+fn one_public_key_among_the_keys_is_enough_to_need_an_addressee() {
+    let second = "[[credentials]]\nname = \"public\"\nabout = \"p\"\n\n[[credentials]]\nname = \"merchant\"\nabout = \"m\"\n\n[[identity]]\nat = \"json:/order\"\nexpected = \"merchant\"\n\n[[checks]]\nalgorithm = \"ed25519\"\nkey = { field = \"public\", encoding = \"base64\" }\nsignature = { at = \"header:X-Other\", encoding = \"base64\" }\nsigned = \"{body}\"\n\n[events]";
+    let description = read(&changed(&[("[events]", second)])).unwrap();
+    let merchant = Err(Rejection::unconfigured("merchant"));
+    for (key_set, expected) in [
+        (json!({"secret": "s"}), Ok(())),
+        (json!({"public": "p"}), merchant.clone()),
+        (json!({"secret": "s", "public": "p"}), merchant),
+        (json!({"secret": "s", "public": "p", "merchant": "m"}), Ok(())),
+        (json!({}), Err(Rejection::unconfigured("secret"))),
+    ] {
+        assert_eq!(description.require_addressee(&keys(key_set.clone())), expected, "{key_set}");
+    }
+}
+
+#[test]
 fn a_list_of_signatures_needs_one_that_matches() {
     let list = "encoding = \"hex\", separator = \",\", prefix = \"sha256=\"";
     let named = "encoding = \"hex\", separator = \";\", assign = \"=\", take = \"h1\"";
@@ -128,6 +165,34 @@ fn a_key_id_chooses_among_the_active_keys() {
     for (id, key_set, expected) in rows {
         let got = verdict(&description, key_set, &[("X-Signature", "{tag}"), ("X-Key", id)]);
         assert_eq!(got.map_or_else(|rejection| rejection.reason(), |()| "ok"), expected, "{id}");
+    }
+}
+
+#[test]
+fn a_part_is_proved_by_any_active_key() {
+    let part = "[[parts]]\nkind = \"redirect\"\nabout = \"a\"\ncheck = \"hmac-sha256-hex\"\n\n[events]";
+    let provider = read(&changed(&[("[events]", part)])).unwrap().into_provider();
+    let part = provider.part("redirect").expect("the part is described");
+    let raw = RawCallback::new("account", "minimal", "POST", "/", [], Vec::new());
+    let tag = hex::encode(hmac_tag(HmacHash::Sha256, b"secret", &[b"o|p"]));
+    let rows = [
+        (json!("secret"), "o|p", "ok"),
+        (json!(["old", "secret"]), "o|p", "ok"),
+        (json!(["secret", "old"]), "p|o", "signature_mismatch"),
+        (json!(["old"]), "o|p", "signature_mismatch"),
+        (json!([]), "o|p", "unconfigured"),
+        (json!(["secret", ""]), "o|p", "unconfigured"),
+        (json!("secret"), "", "missing_field"),
+    ];
+    for (secret, message, expected) in rows {
+        let options = json!({"message": message, "signature": tag});
+        let options = options.as_object().expect("an object");
+        let got = (part.check)(&raw, &keys(json!({"secret": secret})), NOW, options);
+        assert_eq!(
+            got.map_or_else(|rejection| rejection.reason(), |()| "ok"),
+            expected,
+            "{secret} {message}"
+        );
     }
 }
 
