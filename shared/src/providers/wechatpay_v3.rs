@@ -67,6 +67,11 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
         about: "the merchant number; a resource that names another one is rejected",
     },
     CredentialField {
+        name: "expected_appid",
+        required: false,
+        about: "the appid; a resource that names another one is rejected",
+    },
+    CredentialField {
         name: "tolerance_s",
         required: false,
         about: "how far the signed time may be from ours, in seconds, 1 to 300; 300 when absent",
@@ -106,7 +111,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     let proof = key.require_signature(RsaHash::Sha256, &message, &signature)?;
     let envelope = Json::parse(raw.body())?;
     let resource = open_resource(&envelope, keys)?;
-    require_merchant(&Json::parse(&resource)?, keys)?;
+    require_addressee(&Json::parse(&resource)?, keys)?;
     Ok(Verified::from_checked(raw, proof, now).with_resource(resource))
 }
 
@@ -183,17 +188,28 @@ fn resource_key(keys: &KeySet) -> Result<LessSafeKey, Rejection> {
     UnboundKey::new(algorithm, bytes).map(LessSafeKey::new).map_err(|_| Rejection::unconfigured(FIELD))
 }
 
-/// A service provider's number and its sub-merchant's may both stand in a resource; one of them must be expected.
-fn require_merchant(resource: &Json, keys: &KeySet) -> Result<(), Rejection> {
-    let Some(expected) = keys.text_if_any("expected_mchid")? else { return Ok(()) };
-    let mut named = ["/mchid", "/sp_mchid", "/sub_mchid", "/combine_mchid", "/mch_id"]
-        .iter()
-        .filter_map(|pointer| resource.text(pointer))
-        .peekable();
-    if named.peek().is_none() || named.any(|merchant| merchant == expected) {
+fn require_addressee(resource: &Json, keys: &KeySet) -> Result<(), Rejection> {
+    let merchants = ["/mchid", "/sp_mchid", "/sub_mchid", "/combine_mchid", "/mch_id"];
+    require_one_of(resource, &merchants, keys, "expected_mchid", "mchid")?;
+    let apps = ["/appid", "/sp_appid", "/sub_appid", "/combine_appid"];
+    require_one_of(resource, &apps, keys, "expected_appid", "appid")
+}
+
+/// A service provider's id and its sub-merchant's may both stand in a resource; one of them must be expected.
+/// Some resources name neither.
+fn require_one_of(
+    resource: &Json,
+    pointers: &[&str],
+    keys: &KeySet,
+    expected_field: &str,
+    name: &str,
+) -> Result<(), Rejection> {
+    let Some(expected) = keys.text_if_any(expected_field)? else { return Ok(()) };
+    let mut named = pointers.iter().filter_map(|pointer| resource.text(pointer)).peekable();
+    if named.peek().is_none() || named.any(|id| id == expected) {
         Ok(())
     } else {
-        Err(Rejection::IdentityMismatch { field: "mchid".to_owned() })
+        Err(Rejection::IdentityMismatch { field: name.to_owned() })
     }
 }
 

@@ -95,6 +95,7 @@ fn somebody_elses_callback_is_refused() {
         ("alipay", "expected_app_id"),
         ("alipay", "expected_seller_id"),
         ("wechatpay_v3", "expected_mchid"),
+        ("wechatpay_v3", "expected_appid"),
         ("unionpay", "expected_mer_id"),
     ] {
         let bench = Bench::of(provider);
