@@ -230,7 +230,11 @@ impl Object<'_> {
         let mut event = self.told(kind)?;
         event.subject_id = self.order_id();
         event.transaction_id = Some(transaction_id.to_owned());
-        event.amount = Some(self.money(amount)?);
+        // A session that was left before its payer chose an amount has none.
+        event.amount = match self.json.text(amount) {
+            None if kind == EventKind::PaymentExpired => None,
+            _ => Some(self.money(amount)?),
+        };
         event.references = references
             .iter()
             .filter_map(|pointer| self.id(pointer))

@@ -148,6 +148,17 @@ fn checkout_sessions_read_by_payment_status() {
             &format!("payment.failed {told}"),
         ),
         ("checkout.session.expired", session("unpaid", "payment"), &format!("payment.expired {told}")),
+        // The payer of a "pay what you want" session had not chosen an amount yet.
+        (
+            "checkout.session.expired",
+            json!({"id": "cs_1", "mode": "payment", "amount_total": null, "currency": null, "client_reference_id": "A-1"}),
+            "payment.expired - cs_1 A-1 - stripe:cs_1",
+        ),
+        (
+            "checkout.session.completed",
+            json!({"id": "cs_1", "payment_status": "paid", "amount_total": null}),
+            "field `/data/object/amount_total` is absent or unreadable",
+        ),
         ("checkout.session.completed", session("paid", "subscription"), "nothing"),
         (
             "checkout.session.completed",
