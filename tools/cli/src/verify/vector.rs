@@ -3,12 +3,15 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use paybell_shared::callback::{Credentials, KeySet, RawCallback, Rejection, UnixSeconds};
 use paybell_shared::domain::PaymentEvent;
-use paybell_shared::providers::{MappingError, Part, Provider, Registry};
+use paybell_shared::providers::{MappingError, Part, Provider, Registry, Verify};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// The account in whose name vectors are checked.
 const ACCOUNT: &str = "vectors";
+
+/// The option with the width of the time window, in seconds.
+const TOLERANCE: &str = "tolerance_seconds";
 
 /// One vector.
 #[derive(Clone, Deserialize)]
@@ -135,7 +138,7 @@ impl Vector {
                 Ok(()) => Verdict::GenuinePart,
                 Err(rejection) => Verdict::Rejected(rejection),
             },
-            None => judge(provider, &raw, &Credentials { key_sets: vec![self.key_set()] }, now),
+            None => judge(provider, &raw, &Credentials { key_sets: vec![self.key_set_for(provider)] }, now),
         }
     }
 
@@ -156,6 +159,17 @@ impl Vector {
         let settings = self.options.iter().filter(|(name, _)| !matches!(name.as_str(), "now" | "now_ms"));
         fields.extend(settings.map(|(name, value)| (name.clone(), value.clone())));
         KeySet::new("vector", fields)
+    }
+
+    /// A described provider's own window holds unless a key set has another one; a vector that says `null` wants none.
+    fn key_set_for(&self, provider: &Provider) -> KeySet {
+        let no_window = self.options.get(TOLERANCE) == Some(&Value::Null);
+        if !(no_window && matches!(provider.verify, Verify::Described(_))) {
+            return self.key_set();
+        }
+        let mut without_window = self.clone();
+        without_window.options.insert(TOLERANCE.to_owned(), Value::from(i64::MAX));
+        without_window.key_set()
     }
 
     /// What a part's check may know beside the keys.
@@ -204,4 +218,36 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use paybell_shared::callback::signature::{HmacHash, hmac_tag};
+    use serde_json::json;
+
+    #[test]
+    fn a_tolerance_of_null_means_no_window() {
+        const SIGNED_AT: i64 = 12_345;
+        let tag = hex::encode(hmac_tag(HmacHash::Sha256, b"whsec_key", &[b"12345.", b"{}"]));
+        let reason_with = |options: Value, tag: &str| {
+            let vector = json!({
+                "provider": "stripe",
+                "headers": {"Stripe-Signature": format!("t={SIGNED_AT},v1={tag}")},
+                "raw_body_base64": STANDARD.encode("{}"),
+                "key_material": {"secret": "whsec_key"},
+                "options": options,
+                "expect": {"valid": true},
+            });
+            let vector: Vector = serde_json::from_value(vector).unwrap();
+            vector.check(&Registry::default(), UnixSeconds(0)).reason()
+        };
+        let late = SIGNED_AT + 301;
+        assert_eq!(reason_with(json!({"now": late, "tolerance_seconds": null}), &tag), None);
+        assert_eq!(reason_with(json!({"now": late}), &tag), Some("stale"));
+        assert_eq!(reason_with(json!({"now": late, "tolerance_seconds": 301}), &tag), None);
+        let forged = "00".repeat(32);
+        let got = reason_with(json!({"now": late, "tolerance_seconds": null}), &forged);
+        assert_eq!(got, Some("signature_mismatch"));
+    }
 }
