@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Money, OrderState, PaymentEvent, Reference, Subject, fold};
+use super::{EventKind, Money, OrderState, PaymentEvent, Reference, Subject, fold};
 use crate::callback::UnixSeconds;
 
 /// Most events that one order holds.
 pub const EVENTS_MAX: usize = 256;
+
+/// Most begun or failed payments among them; the earliest are kept. A payer can make any number of attempts, and they
+/// must not crowd out the one that pays.
+pub const ATTEMPTS_MAX: usize = 128;
 
 /// What the merchant expects, known once the order is registered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +95,7 @@ impl Order {
         format!("{}:{}", event.provider, event.key)
     }
 
-    /// Unites the set with `events`; says whether anything changed.
+    /// Unites the set with `events`, of attempts the earliest [`ATTEMPTS_MAX`]; says whether anything changed.
     ///
     /// # Errors
     /// [`OrderError::TooManyEvents`]; the order is unchanged then.
@@ -108,6 +112,7 @@ impl Order {
                 Entry::Occupied(_) => {}
             }
         }
+        keep_earliest_attempts(&mut united);
         if united.len() > EVENTS_MAX {
             return Err(OrderError::TooManyEvents);
         }
@@ -163,5 +168,23 @@ impl Order {
     /// Everything derived, from scratch.
     pub fn state(&self) -> OrderState {
         fold::state(self)
+    }
+}
+
+/// Whether it only says that a payment has begun or that one failed.
+pub(super) fn is_attempt(event: &PaymentEvent) -> bool {
+    matches!(event.kind, EventKind::PaymentPending | EventKind::PaymentFailed)
+}
+
+/// The smallest of a union are the smallest of the smallest of its parts, so the set stays the same in any order.
+fn keep_earliest_attempts(events: &mut BTreeMap<String, PaymentEvent>) {
+    let mut attempts: Vec<&PaymentEvent> = events.values().filter(|event| is_attempt(event)).collect();
+    if attempts.len() <= ATTEMPTS_MAX {
+        return;
+    }
+    attempts.sort_unstable();
+    let surplus: Vec<String> = attempts[ATTEMPTS_MAX..].iter().map(|event| Order::event_id(event)).collect();
+    for id in surplus {
+        events.remove(&id);
     }
 }

@@ -17,6 +17,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::order::{ATTEMPTS_MAX, is_attempt};
 use super::{Expectation, Order, OrderError, PaymentEvent, Reference, Subject, SubjectKind};
 
 /// Most questions that one plan asks the store.
@@ -237,7 +238,7 @@ impl Plan {
         for reference in &event.references {
             match self.records.get(reference) {
                 None => return Ok(Some(Ask::Read(reference.clone()))),
-                Some(record) if is_parked(record, event) => {}
+                Some(record) if is_parked(record, event) || is_crowded_out(record, event) => {}
                 Some(record) if record.parked.len() >= super::EVENTS_MAX => {
                     return Err(OrderError::TooManyEvents);
                 }
@@ -285,6 +286,12 @@ fn joining(record: &ReferenceRecord, kind: SubjectKind) -> impl Iterator<Item = 
 
 fn is_shared(record: &ReferenceRecord, kind: SubjectKind) -> bool {
     record.subjects.iter().filter(|subject| subject.kind == kind).count() > 1
+}
+
+/// Whether the record has so many attempts that one more must not take the place of the payment.
+fn is_crowded_out(record: &ReferenceRecord, event: &PaymentEvent) -> bool {
+    let attempts = || record.parked.iter().filter(|parked| is_attempt(parked));
+    is_attempt(event) && attempts().count() >= ATTEMPTS_MAX
 }
 
 /// Whether the record has the event, or a smaller reading of it that would win anyway.

@@ -207,6 +207,21 @@ fn a_duplicate_of_an_event_that_names_its_order_costs_one_read() {
 }
 
 #[test]
+fn parked_attempts_do_not_crowd_out_the_payment() {
+    let mut store = Store::default();
+    let mut perform = |plans: Vec<Plan>| plans.into_iter().for_each(|plan| Worker::new(plan).run(&mut store));
+    let loose = |at, kind| described(at, kind, None, 1);
+    let attempts = (0..2 * EVENTS_MAX).map(|at| loose(at, EventKind::PaymentFailed));
+    perform(Plan::group(ACCOUNT, attempts));
+    perform(Plan::group(ACCOUNT, [loose(9_999, EventKind::PaymentCaptured)]));
+    let expected = Expectation { references: references(1), ..expectation() };
+    perform(vec![Plan::registration(subject("o0"), expected)]);
+    let order = &store.orders[&subject("o0")];
+    assert_eq!(order.events.len(), ATTEMPTS_MAX + 1);
+    assert_eq!(order.state().captured_minor, 100);
+}
+
+#[test]
 fn an_event_that_names_nothing_is_refused() {
     let mut event = described(0, EventKind::RefundSucceeded, None, 1);
     event.references.clear();

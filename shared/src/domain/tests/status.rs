@@ -231,13 +231,29 @@ fn registering_again_changes_nothing_and_other_facts_conflict() {
 
 #[test]
 fn an_order_holds_a_bounded_number_of_events() {
-    let many = |count: usize| (0..count).map(|at| event(&format!("pending/t{at}"))).collect::<Vec<_>>();
+    let many = |count: usize| (0..count).map(|at| event(&format!("cancelled/t{at}"))).collect::<Vec<_>>();
     let mut order = order("");
     assert_eq!(order.absorb(many(EVENTS_MAX)), Ok(true));
     assert_eq!(order.absorb(many(EVENTS_MAX)), Ok(false));
     let full = order.clone();
     assert_eq!(order.absorb(many(EVENTS_MAX + 1)), Err(OrderError::TooManyEvents));
     assert_eq!(order, full);
+}
+
+#[test]
+fn attempts_do_not_crowd_out_the_payment() {
+    let attempts: Vec<_> = (0..EVENTS_MAX).map(|at| event(&format!("failed/t1@{at}"))).collect();
+    let paid = event("captured/t1=100");
+    let mut first = order("");
+    first.absorb(attempts.clone()).unwrap();
+    first.absorb([paid.clone()]).unwrap();
+    assert_eq!(first.events.len(), ATTEMPTS_MAX + 1);
+    let mut last = order("");
+    last.absorb([paid]).unwrap();
+    for attempt in attempts.into_iter().rev() {
+        last.absorb([attempt]).unwrap();
+    }
+    assert_eq!(first, last);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::{Frame, Notified};
 
 /// How many ids are remembered; the server replays less than a minute more than was missed, hardly ever this many.
-pub const REMEMBERED_IDS_MAX: usize = 16_384;
+pub const REMEMBERED_IDS_MAX: usize = 8192;
 
 /// How far a listener has come.
 ///
