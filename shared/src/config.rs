@@ -15,6 +15,8 @@ pub const CONNECTIONS_TABLE: &str = "PAYBELL_CONNECTIONS_TABLE";
 pub const ACCOUNTS_TABLE: &str = "PAYBELL_ACCOUNTS_TABLE";
 /// Address of the queue of verified callbacks.
 pub const CALLBACKS_QUEUE_URL: &str = "PAYBELL_CALLBACKS_QUEUE_URL";
+/// Address of its dead-letter queue.
+pub const CALLBACKS_DEAD_LETTERS_URL: &str = "PAYBELL_CALLBACKS_DEAD_LETTERS_URL";
 /// Address of the WebSocket API's management endpoint, stage included: `https://{api}.execute-api.{region}.amazonaws.com/{stage}`.
 pub const WEBSOCKET_ENDPOINT: &str = "PAYBELL_WEBSOCKET_ENDPOINT";
 
@@ -28,6 +30,8 @@ pub struct Config {
     pub tables: TableNames,
     /// Address of the queue of verified callbacks.
     pub callbacks_queue_url: String,
+    /// Address of its dead-letter queue.
+    pub callbacks_dead_letters_url: String,
     /// Address of the WebSocket API's management endpoint.
     pub websocket_endpoint: String,
     /// Where DynamoDB is, when not where the SDK's own configuration (`AWS_ENDPOINT_URL`, region) says.
@@ -109,6 +113,7 @@ impl Config {
                 accounts: required(ACCOUNTS_TABLE)?,
             },
             callbacks_queue_url: required(CALLBACKS_QUEUE_URL)?,
+            callbacks_dead_letters_url: required(CALLBACKS_DEAD_LETTERS_URL)?,
             websocket_endpoint: required(WEBSOCKET_ENDPOINT)?,
             dynamodb_endpoint: None,
             sqs_endpoint: None,
@@ -203,6 +208,7 @@ mod tests {
             CONNECTIONS_TABLE,
             ACCOUNTS_TABLE,
             CALLBACKS_QUEUE_URL,
+            CALLBACKS_DEAD_LETTERS_URL,
             WEBSOCKET_ENDPOINT,
         ] {
             for bad in [None, Some(String::new())] {

@@ -12,9 +12,9 @@ use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::Verified;
 use paybell_shared::callback::verified::MessageError;
-use paybell_shared::domain::{Order, PaymentEvent, Plan};
+use paybell_shared::domain::{Order, OrderError, PaymentEvent, Plan};
 use paybell_shared::ports::fold::{Done, FoldError, perform};
-use paybell_shared::ports::{Clock, OrderStore};
+use paybell_shared::ports::{CallbackQueue, Clock, OrderStore};
 use paybell_shared::providers::{Covers, MappingError, Registry};
 use thiserror::Error;
 
@@ -30,6 +30,8 @@ const CONCURRENCY_MAX: usize = 16;
 pub struct Ports {
     /// Orders and references.
     pub orders: Arc<dyn OrderStore>,
+    /// The queue that the callbacks come from.
+    pub callbacks: Arc<dyn CallbackQueue>,
     /// The providers.
     pub providers: Arc<Registry>,
 }
@@ -37,7 +39,11 @@ pub struct Ports {
 impl Ports {
     /// The ports on AWS.
     pub fn new(adapters: &Adapters) -> Self {
-        Self { orders: adapters.orders.clone(), providers: adapters.providers.clone() }
+        Self {
+            orders: adapters.orders.clone(),
+            callbacks: adapters.callbacks.clone(),
+            providers: adapters.providers.clone(),
+        }
     }
 }
 
@@ -62,13 +68,13 @@ enum ApplyError {
 }
 
 impl ApplyError {
-    /// Whether the same message may succeed later. Both kinds go back to the queue, which moves what fails again and
-    /// again to the dead-letter queue; what is permanent waits there for a repair.
-    fn is_transient(&self) -> bool {
+    /// Whether the message itself is at fault, so that no further try can apply it: it is set aside at once, where
+    /// it is seen. Everything else goes back to the queue, which moves what fails for a day to the same place.
+    fn is_poison(&self) -> bool {
         match self {
-            Self::Unreadable(_) | Self::UnknownProvider(_) | Self::Mapping(_) => false,
-            Self::Fold(error) => error.is_transient(),
-            Self::OutOfTime => true,
+            Self::Unreadable(_) | Self::UnknownProvider(_) | Self::Mapping(_) => true,
+            Self::Fold(error) => matches!(error, FoldError::Order(OrderError::Unaddressed { .. })),
+            Self::OutOfTime => false,
         }
     }
 }
@@ -103,7 +109,7 @@ pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_
             Err(error) => batch.fail_all_of(&plan, &error),
         }
     }
-    batch.response(&event.records)
+    batch.response(&event.records, &*ports.callbacks).await
 }
 
 /// Giving up is safe at any point: performing the plan again completes it.
@@ -174,14 +180,20 @@ impl Batch {
         }
     }
 
-    fn response(self, messages: &[SqsMessage]) -> SqsBatchResponse {
+    async fn response(self, messages: &[SqsMessage], callbacks: &dyn CallbackQueue) -> SqsBatchResponse {
         let mut response = SqsBatchResponse::default();
         for (index, error) in self.failed {
             let message_id = messages[index].message_id.clone().unwrap_or_default();
-            if error.is_transient() {
-                tracing::warn!(outcome = "retried", reason = %error, message_id, "apply");
-            } else {
+            if error.is_poison() {
                 tracing::error!(outcome = "poison", reason = %error, message_id, "apply");
+                match callbacks.set_aside(messages[index].body.as_deref().unwrap_or_default()).await {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        tracing::warn!(outcome = "not_set_aside", reason = %error, message_id, "apply");
+                    }
+                }
+            } else {
+                tracing::warn!(outcome = "retried", reason = %error, message_id, "apply");
             }
             response.add_failure(message_id);
         }

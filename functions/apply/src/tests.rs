@@ -1,7 +1,7 @@
 //! What becomes of every message of a batch, with ports in memory.
 
 use paybell_shared::domain::{Reference, Status, Subject, SubjectKind};
-use paybell_shared::ports::memory::{ManualClock, MemoryOrders};
+use paybell_shared::ports::memory::{ManualClock, MemoryOrders, MemoryQueue};
 use paybell_shared::ports::{PortError, ReferenceRecord, Saved};
 use serde_json::{Value, json};
 
@@ -12,12 +12,14 @@ const DEADLINE_MS: i64 = NOW_MS + 30_000;
 
 struct World {
     orders: Arc<MemoryOrders>,
+    queue: Arc<MemoryQueue>,
     clock: ManualClock,
 }
 
 impl World {
     fn new() -> Self {
-        Self { orders: Arc::new(MemoryOrders::default()), clock: ManualClock::at_ms(NOW_MS) }
+        let (orders, queue) = (Arc::new(MemoryOrders::default()), Arc::new(MemoryQueue::default()));
+        Self { orders, queue, clock: ManualClock::at_ms(NOW_MS) }
     }
 
     /// The ids of the messages that are reported as failed.
@@ -29,7 +31,11 @@ impl World {
         let records: Vec<Value> =
             messages.iter().map(|(id, body)| json!({ "messageId": id, "body": body })).collect();
         let event = serde_json::from_value(json!({ "Records": records })).unwrap();
-        let ports = Ports { orders: self.orders.clone(), providers: Arc::new(Registry::default()) };
+        let ports = Ports {
+            orders: self.orders.clone(),
+            callbacks: self.queue.clone(),
+            providers: Arc::new(Registry::default()),
+        };
         let response = handle(event, &ports, &self.clock, deadline_ms).await;
         response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
     }
@@ -88,7 +94,7 @@ async fn the_moment_of_writing_only_grows() {
 }
 
 #[tokio::test]
-async fn poison_goes_back_alone_and_holds_nobody_up() {
+async fn poison_is_set_aside_at_once_and_holds_nobody_up() {
     let world = World::new();
     let unknown = paid("evt_9", "A9").replace("\"stripe\"", "\"nobody\"");
     let unmapped = paid("evt_8", "A8").replace("body_base64\":\"", "body_base64\":\"AAAA");
@@ -100,8 +106,13 @@ async fn poison_goes_back_alone_and_holds_nobody_up() {
         ("unmapped", unmapped),
         ("good2", paid("evt_2", "A2")),
     ];
-    assert_eq!(world.handle(&batch).await, ["unreadable", "unknown", "version", "unmapped"]);
+    assert_eq!(world.handle(&batch).await, [""; 0]);
     assert_eq!(world.orders.all().len(), 2);
+    let bodies = [0, 2, 3, 4].map(|index: usize| batch[index].1.clone());
+    assert_eq!(world.queue.dead_letters(), bodies, "as they came, for a repair");
+
+    world.queue.faults.push(PortError::Transient("SendMessage: timed out".into()));
+    assert_eq!(world.handle(&batch[..1]).await, ["unreadable"], "it is not lost");
 }
 
 #[tokio::test]
@@ -180,7 +191,8 @@ impl OrderStore for Silent {
 
 #[tokio::test(start_paused = true)]
 async fn what_does_not_end_is_reported_before_the_deadline() {
-    let ports = Ports { orders: Arc::new(Silent), providers: Arc::new(Registry::default()) };
+    let callbacks = Arc::new(MemoryQueue::default());
+    let ports = Ports { orders: Arc::new(Silent), callbacks, providers: Arc::new(Registry::default()) };
     let records = json!({"Records": [{"messageId": "m1", "body": paid("evt_1", "A1")}]});
     let event = serde_json::from_value(records).unwrap();
     let clock = ManualClock::at_ms(NOW_MS);

@@ -72,7 +72,11 @@ impl Adapters {
         let accounts = DynamoAccounts::new(clients.dynamodb.clone(), &config.tables.accounts);
         Self {
             accounts: Arc::new(CachedAccounts::new(Arc::new(accounts), Arc::new(SystemClock))),
-            callbacks: Arc::new(SqsCallbackQueue::new(clients.sqs.clone(), &config.callbacks_queue_url)),
+            callbacks: Arc::new(SqsCallbackQueue::new(
+                clients.sqs.clone(),
+                &config.callbacks_queue_url,
+                &config.callbacks_dead_letters_url,
+            )),
             orders: Arc::new(DynamoOrders::new(clients.dynamodb.clone(), &config.tables.orders)),
             inbox: Arc::new(DynamoInbox::new(clients.dynamodb.clone(), &config.tables.inbox)),
             connections: Arc::new(DynamoConnections::new(

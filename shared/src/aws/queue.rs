@@ -18,23 +18,31 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub struct SqsCallbackQueue {
     client: Client,
     queue_url: String,
+    dead_letters_url: String,
 }
 
 impl SqsCallbackQueue {
-    /// The queue at this address.
-    pub fn new(client: Client, queue_url: impl Into<String>) -> Self {
-        Self { client, queue_url: queue_url.into() }
+    /// The queue and its dead-letter queue at these addresses.
+    pub fn new(client: Client, queue_url: impl Into<String>, dead_letters_url: impl Into<String>) -> Self {
+        Self { client, queue_url: queue_url.into(), dead_letters_url: dead_letters_url.into() }
+    }
+
+    async fn send_to(&self, queue_url: &str, message: String) -> Result<(), PortError> {
+        if message.len() > MESSAGE_BYTES_MAX {
+            return Err(PortError::Permanent(format!("SendMessage: more than {MESSAGE_BYTES_MAX} bytes")));
+        }
+        let request = self.client.send_message().queue_url(queue_url).message_body(message);
+        request.send().await.map(|_| ()).map_err(|error| port_error("SendMessage", &error))
     }
 }
 
 #[async_trait]
 impl CallbackQueue for SqsCallbackQueue {
     async fn send(&self, verified: &Verified) -> Result<(), PortError> {
-        let message = verified.to_message();
-        if message.len() > MESSAGE_BYTES_MAX {
-            return Err(PortError::Permanent(format!("SendMessage: more than {MESSAGE_BYTES_MAX} bytes")));
-        }
-        let request = self.client.send_message().queue_url(&self.queue_url).message_body(message);
-        request.send().await.map(|_| ()).map_err(|error| port_error("SendMessage", &error))
+        self.send_to(&self.queue_url, verified.to_message()).await
+    }
+
+    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
+        self.send_to(&self.dead_letters_url, message.to_owned()).await
     }
 }

@@ -95,7 +95,7 @@ impl Verified {
     /// [`MessageError`] when the text is not such a message; it belongs in the dead-letter queue.
     pub fn from_queue(text: &str) -> Result<Self, MessageError> {
         let message: Message =
-            serde_json::from_str(text).map_err(|error| MessageError::Unreadable(error.to_string()))?;
+            serde_json::from_str(text).map_err(|error| MessageError::Unreadable(place_of(&error)))?;
         if message.version != MESSAGE_VERSION {
             return Err(MessageError::Version(message.version));
         }
@@ -136,6 +136,11 @@ pub enum MessageError {
     /// Written by another version of this program.
     #[error("the queue message has version {0}, this program reads {MESSAGE_VERSION}")]
     Version(u32),
+}
+
+/// Where it is unreadable; the error's own text may quote what stands there.
+fn place_of(error: &serde_json::Error) -> String {
+    format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 
 const MESSAGE_VERSION: u32 = 1;

@@ -117,12 +117,18 @@ pub struct MemoryQueue {
     /// What fails next.
     pub faults: Faults,
     messages: Mutex<Vec<String>>,
+    set_aside: Mutex<Vec<String>>,
 }
 
 impl MemoryQueue {
     /// The messages so far.
     pub fn messages(&self) -> Vec<String> {
         lock(&self.messages).clone()
+    }
+
+    /// The messages in the dead-letter queue.
+    pub fn dead_letters(&self) -> Vec<String> {
+        lock(&self.set_aside).clone()
     }
 }
 
@@ -131,6 +137,12 @@ impl CallbackQueue for MemoryQueue {
     async fn send(&self, verified: &Verified) -> Result<(), PortError> {
         self.faults.check()?;
         lock(&self.messages).push(verified.to_message());
+        Ok(())
+    }
+
+    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
+        self.faults.check()?;
+        lock(&self.set_aside).push(message.to_owned());
         Ok(())
     }
 }

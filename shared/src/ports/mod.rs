@@ -50,6 +50,9 @@ pub trait AccountStore: Send + Sync {
 pub trait CallbackQueue: Send + Sync {
     /// Returns once the queue has stored it durably.
     async fn send(&self, verified: &Verified) -> Result<(), PortError>;
+    /// Keeps the text of a message that no further try can apply as it is in the dead-letter queue, where it is seen
+    /// and waits for a repair; returns once it is stored durably.
+    async fn set_aside(&self, message: &str) -> Result<(), PortError>;
 }
 
 /// Where orders and the ties between references and orders are kept.

@@ -44,6 +44,7 @@ impl EmbeddedDynamoDb {
         let config = Config {
             tables: TableNames::with_prefix(""),
             callbacks_queue_url: format!("{endpoint}/queue"),
+            callbacks_dead_letters_url: format!("{endpoint}/dead-letters"),
             websocket_endpoint: endpoint.to_owned(),
             dynamodb_endpoint: Some(endpoint.to_owned()),
             sqs_endpoint: Some(endpoint.to_owned()),

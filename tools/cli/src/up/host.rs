@@ -59,6 +59,7 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     let tables = TableNames::with_prefix("paybell-");
     let config = Config {
         callbacks_queue_url: format!("http://{}/000000000000/{CALLBACKS_QUEUE}", address.0),
+        callbacks_dead_letters_url: format!("http://{}/000000000000/{CALLBACKS_DEAD_LETTERS}", address.0),
         websocket_endpoint: format!("http://{}", address.0),
         dynamodb_endpoint: None,
         sqs_endpoint: None,

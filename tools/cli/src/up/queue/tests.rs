@@ -93,6 +93,7 @@ fn client(address: std::net::SocketAddr, access_key_id: &str) -> Client {
     let config = paybell_shared::config::Config {
         tables: paybell_shared::config::TableNames::with_prefix(""),
         callbacks_queue_url: String::new(),
+        callbacks_dead_letters_url: String::new(),
         websocket_endpoint: format!("http://{address}"),
         dynamodb_endpoint: None,
         sqs_endpoint: None,
