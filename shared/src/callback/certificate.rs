@@ -2,11 +2,11 @@
 //! (SHA-1 signatures, no server purpose, private authorities).
 
 use aws_lc_rs::signature as verification;
-use x509_parser::der_parser::asn1_rs::Oid;
+use x509_parser::der_parser::asn1_rs::{Oid, Tag};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::rejection::{CertificateProblem, Rejection};
 use super::signature::RsaKey;
@@ -302,19 +302,31 @@ fn read(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Certificate> {
 }
 
 fn common_names(name: &X509Name<'_>) -> Option<Vec<String>> {
-    name.iter_common_name().map(|attribute| attribute.as_str().ok().map(str::to_owned)).collect()
+    name.iter_common_name().map(text_of).collect()
 }
 
 fn attributes_reversed(name: &X509Name<'_>) -> Option<String> {
     let mut attributes: Vec<String> = name
         .iter_attributes()
-        .map(|attribute| {
-            let value = attribute.as_str().ok()?;
-            Some(format!("{}={value}", short_name(attribute.attr_type())))
-        })
+        .map(|attribute| Some(format!("{}={}", short_name(attribute.attr_type()), text_of(attribute)?)))
         .collect::<Option<_>>()?;
     attributes.reverse();
     Some(attributes.join(","))
+}
+
+/// The text of an attribute, in the old encodings too: certificates of UnionPay's test environment use T.61.
+fn text_of(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
+    let value = attribute.attr_value();
+    match value.tag() {
+        // As everybody else does, read as Latin-1.
+        Tag::T61String => Some(value.data.iter().map(|byte| char::from(*byte)).collect()),
+        Tag::BmpString => {
+            let (units, rest) = value.data.as_chunks::<2>();
+            let units: Vec<u16> = units.iter().map(|unit| u16::from_be_bytes(*unit)).collect();
+            rest.is_empty().then(|| String::from_utf16(&units).ok()).flatten()
+        }
+        _ => attribute.as_str().ok().map(str::to_owned),
+    }
 }
 
 fn short_name(oid: &Oid<'_>) -> String {
@@ -326,5 +338,40 @@ fn short_name(oid: &Oid<'_>) -> String {
         "2.5.4.10" => "O".to_owned(),
         "2.5.4.11" => "OU".to_owned(),
         other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name with one common name of this ASN.1 type.
+    fn named(tag: u8, text: &[u8]) -> Option<Vec<String>> {
+        let wrapped = |tag: u8, content: Vec<u8>| {
+            let length = u8::try_from(content.len()).expect("the name is short");
+            [vec![tag, length], content].concat()
+        };
+        let attribute = [vec![0x06, 0x03, 0x55, 0x04, 0x03], wrapped(tag, text.to_vec())].concat();
+        let der = wrapped(0x30, wrapped(0x31, wrapped(0x30, attribute)));
+        let (rest, name) = X509Name::from_der(&der).expect("the name is well formed");
+        assert!(rest.is_empty());
+        common_names(&name)
+    }
+
+    #[test]
+    fn names_are_read_in_old_encodings_too() {
+        let utf16: Vec<u8> = "041@银联".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for (tag, text, expected) in [
+            (0x0c, "041@银联".as_bytes(), Some("041@银联")),
+            (0x13, b"041 Z12", Some("041 Z12")),
+            (0x14, b"041@Z12@00040000:SIGN@1", Some("041@Z12@00040000:SIGN@1")),
+            (0x14, b"caf\xe9", Some("caf\u{e9}")),
+            (0x1e, &utf16, Some("041@银联")),
+            (0x1e, b"odd", None),
+            (0x1e, b"\xd8\x00", None),
+            (0x04, b"octets", None),
+        ] {
+            assert_eq!(named(tag, text), expected.map(|name| vec![name.to_owned()]), "{tag:#x} {text:?}");
+        }
     }
 }
