@@ -58,6 +58,15 @@ impl Form {
         self.bytes(name).and_then(|value| std::str::from_utf8(value).ok()).filter(|value| !value.is_empty())
     }
 
+    /// This form, with a parameter more when it has none of that name.
+    pub fn with_default(&self, name: &str, value: &str) -> Self {
+        let mut form = self.clone();
+        if form.bytes(name).is_none() {
+            form.parameters.push((name.to_owned(), value.as_bytes().to_vec()));
+        }
+        form
+    }
+
     /// `name=value` joined by `&`, sorted by name in byte order, without the `excluded` names and,
     /// when `skip_empty`, without empty values: the string that the Chinese wallets sign.
     pub fn sorted_pairs(&self, excluded: &[&str], skip_empty: bool) -> Vec<u8> {

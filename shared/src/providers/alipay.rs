@@ -95,7 +95,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     let signature = STANDARD.decode(signature).map_err(|_| Rejection::malformed("signature"))?;
     let hash = configured_hash(&form, keys)?;
     let key = public_key(keys, now)?;
-    let proof = require_any(&key, hash, &signed_texts(&form), &signature)?;
+    let proof = require_any(&key, hash, &signed_texts(&form, hash), &signature)?;
     require_addressee(&form, keys)?;
     Ok(Verified::from_checked(raw, proof, now))
 }
@@ -146,11 +146,19 @@ fn trusted_leaf(keys: &KeySet, now: UnixSeconds) -> Result<Certificate, Rejectio
 }
 
 /// The texts that the signature may cover, without repetitions.
-fn signed_texts(form: &Form) -> Vec<Vec<u8>> {
+///
+/// # Source
+/// alipay-sdk-nodejs-all, `checkNotifySign`: a `sign_type` that was taken out on the way is put back.
+fn signed_texts(form: &Form, hash: RsaHash) -> Vec<Vec<u8>> {
+    let sign_type = match hash {
+        RsaHash::Sha256 => "RSA2",
+        RsaHash::Sha1 => "RSA",
+    };
+    let typed = form.with_default("sign_type", sign_type);
     let mut texts: Vec<Vec<u8>> = Vec::new();
     for skip_empty in [true, false] {
         for excluded in [&["sign", "sign_type"][..], &["sign"]] {
-            let text = form.sorted_pairs(excluded, skip_empty);
+            let text = typed.sorted_pairs(excluded, skip_empty);
             if !texts.contains(&text) {
                 texts.push(text);
             }

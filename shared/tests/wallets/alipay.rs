@@ -37,6 +37,20 @@ fn the_signed_text_may_keep_the_type_or_empty_values_but_nothing_else() {
 }
 
 #[test]
+fn a_signed_type_may_have_been_taken_out_on_the_way() {
+    let bench = Bench::of("alipay");
+    for (signed, accepted) in [
+        (format!("{IDS}&b=2"), true),
+        (format!("{IDS}&b=2&sign_type=RSA2"), true),
+        (format!("{IDS}&b=2&sign_type=RSA"), false),
+        (format!("{IDS}&b=3&sign_type=RSA2"), false),
+    ] {
+        let raw = raw(bench, "POST", &format!("{IDS}&b=2"), signed.as_bytes());
+        assert_eq!(bench.provider.verify(&raw, &bench.credentials(), NOW).is_ok(), accepted, "{signed}");
+    }
+}
+
+#[test]
 fn texts_are_read_in_the_declared_charset() {
     let bench = Bench::of("alipay");
     // 外部 in GBK, as the sub-merchant's number inside of JSON.
