@@ -44,7 +44,7 @@ impl Form {
     }
 
     /// All parameters in the order of arrival.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         self.parameters.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 

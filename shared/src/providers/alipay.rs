@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest, Md5};
 use serde_json::{Map, Value};
 
-use super::read::require_plain_names;
+use super::read::require_one_reading;
 use super::{Covers, CredentialField, Normalise, Part, Provider, Verify};
 use crate::callback::certificate::{Certificate, Sha1Signatures, require_chain};
 use crate::callback::form::Form;
@@ -90,7 +90,7 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
 /// (AlipaySignature.rsaCheckV2); the official SDKs differ about empty values, so both strings are tried.
 fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
     let form = form(raw)?;
-    require_plain_names(&form)?;
+    require_one_reading(form.iter())?;
     let signature = form.text("sign").ok_or(Rejection::MissingSignature)?;
     let signature = STANDARD.decode(signature).map_err(|_| Rejection::malformed("signature"))?;
     let hash = configured_hash(&form, keys)?;

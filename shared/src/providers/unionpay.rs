@@ -7,7 +7,7 @@ mod sandbox;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::read::require_plain_names;
+use super::read::require_one_reading;
 use super::{Covers, CredentialField, Normalise, Provider, Verify};
 use crate::callback::certificate::{Certificate, Sha1Signatures, require_chain};
 use crate::callback::form::Form;
@@ -94,7 +94,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
 /// `signPubKeyCert`, inside of what is signed; its common name is `type@id@owner@serial`.
 fn verify_gateway(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
     let form = Form::parse(raw.body())?;
-    require_plain_names(&form)?;
+    require_one_reading(form.iter())?;
     let signature = form.text("signature").ok_or(Rejection::MissingSignature)?;
     let signature = STANDARD.decode(signature).map_err(|_| Rejection::malformed("signature"))?;
     if form.text("version") != Some(VERSION) || form.text("signMethod") != Some(SIGN_METHOD) {

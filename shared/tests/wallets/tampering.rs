@@ -1,7 +1,7 @@
 //! Whatever is changed of what is signed, the callback is refused; whatever arrives, nothing panics.
 
 use paybell_shared::callback::form::Form;
-use paybell_shared::callback::{Credentials, KeySet, RawCallback};
+use paybell_shared::callback::{Credentials, KeySet, RawCallback, Rejection};
 use paybell_shared::sandbox::SignedRequest;
 use proptest::prelude::*;
 
@@ -205,4 +205,26 @@ fn wechat_pay_refuses_probes_and_unknown_keys() {
     fields.insert("api_v3_key".to_owned(), "sixteen bytes ok".into());
     let short = Credentials { key_sets: vec![KeySet::new("short", fields)] };
     assert!(bench.provider.verify(&bench.raw(&bench.paid()), &short, NOW).is_err());
+}
+
+/// The buyer chose the product's name such that the signed text has a second reading, in which the price is another.
+#[test]
+fn a_price_inside_of_another_value_is_refused() {
+    let bench = Bench::of("alipay");
+    let content = |subject: &str| {
+        format!(
+            r#"{{"app_id":"9021000000000001","notify_id":"n1","notify_type":"trade_status_sync","out_trade_no":"O1","seller_id":"2088000000000001","subject":"{subject}","total_amount":"0.01","trade_no":"T1","trade_status":"TRADE_SUCCESS"}}"#
+        )
+    };
+    assert!(bench.verify(&bench.sign(content("a=1&b=2"))).is_ok());
+    let genuine = bench.sign(content("x&total_amount=19.90&total_b="));
+    let mut forged = genuine.clone();
+    let body = String::from_utf8(genuine.body.clone()).unwrap();
+    let hidden = "subject=x%26total%5Famount%3D19%2E90%26total%5Fb%3D&total_amount=0%2E01";
+    assert!(body.contains(hidden), "{body}");
+    let shown = "subject=x&total_amount=19.90&total_b=%26total_amount%3D0.01";
+    forged.body = body.replace(hidden, shown).into_bytes();
+    let duplicate = || Err(Rejection::Duplicate { name: "total_amount".to_owned() });
+    assert_eq!(bench.verify(&forged).map(|_| ()), duplicate());
+    assert_eq!(bench.verify(&genuine).map(|_| ()), duplicate());
 }

@@ -73,6 +73,11 @@ impl fmt::Display for Place {
 }
 
 impl Place {
+    /// Whether it is one of the content's fields, whose values others may choose.
+    fn is_field(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Form(_) | Self::Json(_))
+    }
+
     /// The rejection of a request in which this place is absent or empty.
     pub(super) fn missing(&self) -> Rejection {
         match self {
@@ -159,6 +164,30 @@ impl Template {
             }
         }
         Ok(bytes)
+    }
+
+    /// Accepts values that only one reading of the text gives: none contains what stands behind its place. Whoever
+    /// chooses one field's value could otherwise move text of his own into the next field.
+    ///
+    /// # Errors
+    /// [`Rejection::Malformed`] naming the place.
+    pub(super) fn require_one_reading(&self, scope: &Scope<'_>) -> Result<(), Rejection> {
+        for pair in self.0.windows(2) {
+            let [Segment::At(place), Segment::Literal(behind)] = pair else { continue };
+            let Some(value) = scope.bytes(place)?.filter(|_| place.is_field()) else { continue };
+            if value.windows(behind.len()).any(|window| window == behind.as_bytes()) {
+                return Err(Rejection::malformed(place.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A field with another place right behind it, so that nothing says where its value ends.
+    pub(super) fn unbounded_field(&self) -> Option<&Place> {
+        self.0.windows(2).find_map(|pair| match pair {
+            [Segment::At(place), Segment::At(_)] if place.is_field() => Some(place),
+            _ => None,
+        })
     }
 
     /// Its text in a request; nothing when one of its places is absent.

@@ -104,6 +104,10 @@ fn check(grammar: &Grammar, check: &Check, field: &str) -> Result<(), Problem> {
             _ => varies = true,
         }
     }
+    if let Some(place) = template.unbounded_field() {
+        let problem = format!("needs a separator behind `{place}`, or one text would have several readings");
+        return Err(Problem::new(signed, problem));
+    }
     require(varies, &signed, "names nothing of the request, so one signature would fit every request")?;
     if grammar.covers == CoversRule::Body {
         require(names(template, &Place::Body), &signed, "does not name `{body}` although covers is `body`")?;

@@ -78,7 +78,10 @@ fn verify_by(
     }
     let candidates = candidates(&check.signature, &written, &scope)?;
     let message = match &check.signed {
-        Some(template) => template.bytes(&scope)?,
+        Some(template) => {
+            template.require_one_reading(&scope)?;
+            template.bytes(&scope)?
+        }
         None => Vec::new(),
     };
     let active = active_keys(&check.key, keys, &scope)?;

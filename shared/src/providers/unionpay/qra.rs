@@ -5,7 +5,7 @@ use crate::callback::signature::{require_identity, require_md5_with_key};
 use crate::callback::{KeySet, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::{EventKind, PaymentEvent};
 use crate::providers::MappingError;
-use crate::providers::read::{china_time, minor};
+use crate::providers::read::{china_time, minor, require_one_reading};
 
 /// Whether the body is JSON; the gateway's is a form.
 pub(super) fn is_qra(raw: &RawCallback) -> bool {
@@ -35,17 +35,16 @@ fn signed_text(message: &Json) -> Result<String, Rejection> {
     let Json::Object(members) = message else { return Err(malformed()) };
     let mut pairs = Vec::new();
     for (name, value) in members.iter().filter(|(name, _)| *name != "sign") {
-        if name.is_empty() || name.contains(['=', '&']) {
-            return Err(malformed());
-        }
         match value {
             Json::Text(text) if text.is_empty() => {}
-            Json::Text(text) | Json::Number(text) => pairs.push(format!("{name}={text}")),
+            Json::Text(text) | Json::Number(text) => pairs.push((name.as_str(), text.as_bytes())),
             Json::Null => {}
             Json::Bool(_) | Json::Array(_) | Json::Object(_) => return Err(malformed()),
         }
     }
-    Ok(pairs.join("&"))
+    require_one_reading(pairs.iter().copied())?;
+    let written = pairs.iter().map(|(name, text)| format!("{name}={}", String::from_utf8_lossy(text)));
+    Ok(written.collect::<Vec<_>>().join("&"))
 }
 
 pub(super) fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {

@@ -53,6 +53,11 @@ const ROWS: &[(&str, &str, &str)] = &[
         "checks[0].signed: names nothing of the request",
     ),
     ("signed = \"{body}\"", "signed = \"{json:/id}\"", "checks[0].signed: does not name `{body}`"),
+    (
+        "signed = \"{body}\"",
+        "signed = \"{json:/id}{body}\"",
+        "checks[0].signed: needs a separator behind `json:/id`",
+    ),
     ("signed = \"{body}\"", "signed = \"{body\"", "checks[0].signed: the braces of `{body` do not match"),
     ("signed = \"{body}\"", "signed = \"{entry:t}.{body}\"", "needs `checks[0].signature.assign`"),
     (

@@ -269,3 +269,23 @@ fn a_key_of_another_kind_is_not_usable() {
         }
     }
 }
+
+#[test]
+fn a_field_that_holds_the_separator_is_refused() {
+    let text = changed(&[
+        ("covers = \"body\"", "covers = \"fields\""),
+        (
+            "signed = \"{body}\"",
+            "signed = \"{json:/type}|{json:/id}|{json:/amount}|{json:/currency}|{json:/order}\"",
+        ),
+    ]);
+    let description = read(&text).unwrap();
+    let own = description.generate_keys();
+    for (id, order, accepted) in [("p-1", "A|1", true), ("p|1", "A-1", false)] {
+        let body = format!(r#"{{"type":"paid","order":"{order}","id":"{id}","amount":1,"currency":"EUR"}}"#);
+        let request = description.sign(&own, &payload(&body)).unwrap();
+        let key_set = KeySet::new("test", own.key_set.clone());
+        let verified = description.verify(&raw("minimal", &request), &key_set, NOW);
+        assert_eq!(verified.is_ok(), accepted, "{id} {order}");
+    }
+}
