@@ -21,6 +21,7 @@ use paybell_shared::ports::fold::perform;
 use paybell_shared::ports::{
     AccountStore, Clock, ConnectionStore, Inbox, OrderStore, Random, secret_sha256_hex,
 };
+use paybell_shared::providers::ID_BYTES_MAX;
 use percent_encoding::percent_decode_str;
 
 use error::ApiError;
@@ -32,6 +33,8 @@ const TICKET_SECONDS: i64 = 60;
 const TICKET_BYTES: usize = 32;
 /// Most bytes of an API key; longer ones are nobody's.
 const API_KEY_BYTES_MAX: usize = 256;
+/// Most bytes of a cursor.
+const CURSOR_BYTES_MAX: usize = 256;
 /// Most bytes of a request's body.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Entries of a listing when the call does not say how many.
@@ -175,6 +178,9 @@ impl Call<'_> {
     async fn inbox_of_user(&self, user: &str) -> Result<Reply, ApiError> {
         let limit = self.limit()?;
         let after = self.query("after").unwrap_or_default();
+        if after.len() > CURSOR_BYTES_MAX {
+            return Err(ApiError::field("after", "is not a cursor of this inbox"));
+        }
         let entries = self.ports.inbox.after(&self.account, user, after, limit).await?;
         Ok(Reply { status: 200, json: view::inbox(&entries, after) })
     }
@@ -217,5 +223,9 @@ impl Call<'_> {
 
 fn decoded(segment: &str) -> Result<String, ApiError> {
     let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| ApiError::NotFound)?;
-    if decoded.is_empty() { Err(ApiError::NotFound) } else { Ok(decoded.into_owned()) }
+    if (1..=ID_BYTES_MAX).contains(&decoded.len()) {
+        Ok(decoded.into_owned())
+    } else {
+        Err(ApiError::NotFound)
+    }
 }

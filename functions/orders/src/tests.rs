@@ -166,6 +166,14 @@ async fn a_bad_request_is_400_and_names_the_field() {
     for path in ["/users/ann/orders?limit=0", "/users/ann/inbox?limit=101", "/users/ann/inbox?limit=x"] {
         assert_eq!(world.call("GET", path, "").await.1["error"]["field"], "limit", "{path}");
     }
+    let long = "a".repeat(600);
+    let (status, refusal) = world.call("GET", &format!("/users/ann/inbox?after={long}"), "").await;
+    assert_eq!((status, &refusal["error"]["field"]), (400, &json!("after")));
+    for path in [format!("/orders/{long}"), format!("/users/{long}/orders"), format!("/users/{long}/inbox")] {
+        let before = world.orders.faults.calls() + world.inbox.faults.calls();
+        assert_eq!(world.call("GET", &path, "").await.0, 404);
+        assert_eq!(world.orders.faults.calls() + world.inbox.faults.calls(), before, "nobody is asked");
+    }
     assert_eq!(world.orders.all(), []);
 }
 

@@ -40,13 +40,6 @@ pub enum FoldError {
     LostRaces,
 }
 
-impl FoldError {
-    /// Whether the same may succeed later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Port(PortError::Transient(_)) | Self::LostRaces)
-    }
-}
-
 /// Performs `plan`; after a lost race it starts anew from what is stored then.
 ///
 /// # Errors
