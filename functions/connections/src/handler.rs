@@ -73,7 +73,13 @@ pub async fn handle(
             connect(id, event.query_string_parameters.first("ticket"), ports, now).await
         }
         (Some(id), "$disconnect") => disconnect(id, ports).await,
-        (Some(id), _) => message(id, event.body.as_deref().unwrap_or_default(), ports).await,
+        (Some(id), _) => {
+            let outcome = message(id, event.body.as_deref().unwrap_or_default(), ports).await;
+            if let Err(ConnectionError::Failed(_) | ConnectionError::UnknownConnection) = &outcome {
+                close(id, ports).await;
+            }
+            outcome
+        }
     };
     let status = match &outcome {
         Ok(()) => 200,
@@ -134,9 +140,7 @@ async fn message(id: &str, body: &str, ports: &Ports) -> Result<(), ConnectionEr
     match cursor.filter(|_| is_resume) {
         Some(cursor) => {
             if let Err(error) = resume::resume(&connection, cursor, ports).await {
-                // The client waits for the end of a replay that does not come: closed, it asks again.
-                let closed = ports.pusher.close(&connection.id).await;
-                ports.connections.delete(&connection).await.and(closed)?;
+                ports.connections.delete(&connection).await?;
                 return Err(error.into());
             }
         }
@@ -145,6 +149,13 @@ async fn message(id: &str, body: &str, ports: &Ports) -> Result<(), ConnectionEr
         }
     }
     Ok(())
+}
+
+/// Closes a connection whose client waits for an answer that does not come, so that it comes back and asks again.
+async fn close(id: &str, ports: &Ports) {
+    if let Err(error) = ports.pusher.close(id).await {
+        tracing::warn!(outcome = "not_closed", reason = %error, "connections");
+    }
 }
 
 /// Sends one message; a connection that is gone is forgotten.

@@ -163,6 +163,16 @@ async fn a_replay_gets_past_the_cursor_however_much_the_overlap_holds() {
 }
 
 #[tokio::test]
+async fn a_client_whose_connection_cannot_be_found_is_not_left_waiting() {
+    for fault in [Some(PortError::Transient("GetItem: timed out".into())), None] {
+        let world = World::default();
+        fault.into_iter().for_each(|fault| world.connections.faults.push(fault));
+        world.say(r#"{"action":"resume","cursor":""}"#).await;
+        assert_eq!(world.pusher.push("c1", "{}").await, Ok(Pushed::Gone));
+    }
+}
+
+#[tokio::test]
 async fn a_replay_that_fails_closes_the_connection_so_that_the_client_asks_again() {
     let world = World::with_connection().await;
     world.write("one", "ann", NOW_MS).await;
