@@ -45,6 +45,8 @@ const STOP_MAX: Duration = Duration::from_secs(4);
 /// # Errors
 /// [`StartError`].
 pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartError> {
+    // Whoever has seen `/health` answer may stop us, so the signals are heard before that.
+    let told_to_stop = stop_signal()?;
     let providers = configuration::read(config_file)?;
     let folder = DataFolder::open(&place.data)?;
     let public = bind(place.port).await?;
@@ -87,7 +89,7 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     say_ready(&help::what_to_try(&place, &demo, &adapters.providers), &help::address(&place)).await?;
 
     tokio::select! {
-        () = told_to_stop() => tracing::info!("stopping"),
+        () = told_to_stop => tracing::info!("stopping"),
         ended = &mut serving => return Ok(ended.map_err(io::Error::other)??),
     }
     let _ = stop.send(true);
@@ -240,16 +242,22 @@ async fn say_ready(what_to_try: &str, address: &str) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn told_to_stop() {
+/// Listens for SIGINT and SIGTERM from now on; the future ends with the first one.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
     }
     #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
