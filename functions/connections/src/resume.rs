@@ -1,13 +1,10 @@
 //! Replays what a connection missed.
 
-use paybell_shared::ports::{Connection, PortError, Pushed};
+use paybell_shared::ports::{Connection, INBOX_OVERLAP_MS, PortError, Pushed};
 use paybell_shared::push::Message;
 
 use super::{Ports, send};
 
-/// The replay begins this much before the cursor: writers' clocks differ, and a writer that is killed or slow may
-/// leave an earlier entry unpushed. Clients tell repeats by their id.
-const OVERLAP_MS: i64 = 30_000;
 /// Entries that are read at once.
 const PAGE_ENTRIES: usize = 100;
 /// Entries after which a replay ends, once it is past the cursor; the client asks again from where it got to.
@@ -48,7 +45,8 @@ pub(crate) async fn resume(connection: &Connection, cursor: &str, ports: &Ports)
 }
 
 fn with_overlap(cursor: &str) -> String {
-    let from_ms = written_at_ms(cursor).map(|written_at_ms| written_at_ms.saturating_sub(OVERLAP_MS).max(0));
+    let from_ms =
+        written_at_ms(cursor).map(|written_at_ms| written_at_ms.saturating_sub(INBOX_OVERLAP_MS).max(0));
     from_ms.map_or_else(String::new, |from_ms| format!("{from_ms:0width$}", width = CURSOR_DIGITS))
 }
 

@@ -182,7 +182,10 @@ impl Call<'_> {
             return Err(ApiError::field("after", "is not a cursor of this inbox"));
         }
         let entries = self.ports.inbox.after(&self.account, user, after, limit).await?;
-        Ok(Reply { status: 200, json: view::inbox(&entries, after) })
+        Ok(Reply {
+            status: 200,
+            json: view::inbox(&entries, after, entries.len() < limit, self.clock.now_ms()),
+        })
     }
 
     async fn mint_ticket(&self) -> Result<Reply, ApiError> {

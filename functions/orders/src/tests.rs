@@ -1,10 +1,12 @@
 //! Every answer of the function, with ports in memory.
 
-use paybell_shared::domain::{EventKind, PaymentEvent, Reference};
-use paybell_shared::ports::PortError;
+use paybell_shared::domain::{
+    EventKind, Notification, PaymentEvent, Reference, Status, Subject, SubjectKind,
+};
 use paybell_shared::ports::memory::{
     CountingRandom, ManualClock, MemoryAccounts, MemoryConnections, MemoryInbox, MemoryOrders,
 };
+use paybell_shared::ports::{Inbox as _, PortError};
 use serde_json::{Value, json};
 
 use super::*;
@@ -206,6 +208,43 @@ async fn addresses_are_decoded_and_others_do_not_exist() {
     ] {
         assert_eq!(world.call(method, path, "").await.0, 404, "{method} {path}");
     }
-    let (status, page) = world.call("GET", "/users/ann/inbox?after=x&limit=5", "").await;
-    assert_eq!((status, page), (200, json!({"notifications": [], "cursor": "x"})));
+}
+
+#[tokio::test]
+async fn the_inbox_is_read_page_by_page_and_its_end_again() {
+    let world = World::new().await;
+    let order = |id: &str| Subject { account: "acme".into(), kind: SubjectKind::Order, id: id.into() };
+    for (id, age_ms) in [("old", 60_000), ("new", 10_000), ("newer", 5_000)] {
+        let notification = Notification {
+            id: id.into(),
+            user: "ann".into(),
+            subject: order(id),
+            kind: "payment.captured".into(),
+            amount: None,
+            amount_is_cumulative: false,
+            transaction_id: None,
+            part_id: None,
+            reason: None,
+            status: Status::Paid,
+        };
+        world.inbox.put(&notification, NOW_MS - age_ms).await.unwrap();
+    }
+    let held_back = format!("{}-0", NOW_MS - 30_000);
+    for (query, orders, cursor) in [
+        ("limit=2", &["old", "new"][..], format!("{}-new", NOW_MS - 10_000)),
+        ("limit=5", &["old", "new", "newer"], held_back.clone()),
+        (&format!("after={held_back}"), &["new", "newer"], held_back.clone()),
+        (&format!("after={}-old&limit=1", NOW_MS - 60_000), &["new"], format!("{}-new", NOW_MS - 10_000)),
+    ] {
+        let (status, page) = world.call("GET", &format!("/users/ann/inbox?{query}"), "").await;
+        let told: Vec<&str> = page["notifications"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|told| told["order_id"].as_str().unwrap())
+            .collect();
+        assert_eq!((status, &told[..], &page["cursor"]), (200, orders, &json!(cursor)), "{query}");
+    }
+    let (_, empty) = world.call("GET", "/users/bob/inbox", "").await;
+    assert_eq!(empty, json!({"notifications": [], "cursor": ""}));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use paybell_shared::callback::UnixSeconds;
 use paybell_shared::domain::{EventKind, Money, Order, OrderState, Reason, Status, TransactionStatus};
-use paybell_shared::ports::InboxEntry;
+use paybell_shared::ports::{INBOX_OVERLAP_MS, InboxEntry, inbox_cursor};
 use paybell_shared::push::Message;
 use serde::Serialize;
 
@@ -25,13 +25,18 @@ pub(crate) fn orders(orders: &[Order]) -> String {
 }
 
 /// `{"notifications":[…],"cursor"}`: each as the WebSocket sends it, and the place to read on from.
-pub(crate) fn inbox(entries: &[InboxEntry], after: &str) -> String {
+///
+/// At the inbox's end that place is held back by the overlap, so that the next reading finds what was written late;
+/// readers drop the ids that they have seen.
+pub(crate) fn inbox(entries: &[InboxEntry], after: &str, is_end: bool, now_ms: i64) -> String {
     #[derive(Serialize)]
     struct Listing<'a> {
         notifications: Vec<Message<'a>>,
         cursor: &'a str,
     }
-    let cursor = entries.last().map_or(after, |entry| &entry.cursor);
+    let last = entries.last().map_or(after, |entry| &entry.cursor);
+    let held_back = inbox_cursor(now_ms.saturating_sub(INBOX_OVERLAP_MS).max(0), "0");
+    let cursor = if is_end { last.min(&held_back) } else { last };
     to_json(&Listing { notifications: entries.iter().map(Message::from).collect(), cursor })
 }
 

@@ -100,6 +100,10 @@ pub fn inbox_cursor(written_at_ms: i64, notification_id: &str) -> String {
     format!("{written_at_ms:013}-{notification_id}")
 }
 
+/// How long after its moment of writing an entry may still become visible: writers' clocks differ, and a writer may be
+/// slow. Whoever reads on from a cursor begins this much earlier and drops the ids that it has seen.
+pub const INBOX_OVERLAP_MS: i64 = 30_000;
+
 /// Users' inboxes.
 #[async_trait]
 pub trait Inbox: Send + Sync {

@@ -81,6 +81,8 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     let gateway = Gateway {
         functions,
         hub: Arc::clone(&hub),
+        store: Arc::clone(&store),
+        dynamodb: dynamodb.clone(),
         clock,
         about: help::about(&place, &demo, &adapters.providers).into(),
         stopping: stopping.clone(),

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use futures_util::StreamExt;
 use paybell_shared::ports::Clock;
@@ -22,7 +22,9 @@ use uuid::Uuid;
 use self::convert::{Receipt, internal_error, plain, to_event, to_http};
 use self::hub::Hub;
 use self::routes::Target;
+use super::dynamodb::DynamoDb;
 use super::functions::{Functions, HTTP_TIMEOUT, InvocationError, invoke};
+use super::queue::Store;
 use super::triggers::Stopping;
 
 /// What a function sees of a body: one byte more than `callback` takes, so that it can give the provider's own answer
@@ -30,6 +32,7 @@ use super::triggers::Stopping;
 const BODY_BYTES_SEEN_MAX: usize = 256 * 1024 + 1;
 /// What is read at all, as in API Gateway; a client that is answered early may still be sending.
 const BODY_BYTES_READ_MAX: usize = 10 * 1024 * 1024;
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the routes share.
@@ -39,6 +42,10 @@ pub struct Gateway {
     pub functions: Functions,
     /// Open WebSockets.
     pub hub: Arc<Hub>,
+    /// The queues.
+    pub store: Arc<Store>,
+    /// The tables.
+    pub dynamodb: DynamoDb,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The text of `GET /`.
@@ -51,10 +58,25 @@ pub struct Gateway {
 pub fn router(gateway: Gateway) -> Router {
     Router::new()
         .route("/", get(|State(gateway): State<Gateway>| async move { gateway.about.to_string() }))
-        .route("/health", get(|| async { axum::Json(serde_json::json!({"status": "ok"})) }))
+        .route("/health", get(health))
         .route("/ws", get(websocket::upgrade))
         .fallback(call)
         .with_state(gateway)
+}
+
+/// 200 as long as what is acknowledged can be made durable.
+async fn health(State(gateway): State<Gateway>) -> Response {
+    let stores = futures_util::future::try_join(
+        async { gateway.store.checkpoint("").await.map_err(|error| error.to_string()) },
+        async { gateway.dynamodb.synced().await.map_err(|error| error.to_string()) },
+    );
+    let outcome = match tokio::time::timeout(HEALTH_TIMEOUT, stores).await {
+        Ok(Ok(_)) => return axum::Json(serde_json::json!({"status": "ok"})).into_response(),
+        Ok(Err(error)) => error,
+        Err(_) => "the storage does not answer".to_owned(),
+    };
+    tracing::error!(reason = outcome, "unhealthy");
+    plain(StatusCode::SERVICE_UNAVAILABLE, "The storage has failed. See the log; a restart may help.")
 }
 
 async fn call(
