@@ -1,5 +1,6 @@
 //! Keys and signing for the simulator and the tests: what a provider would hold and do.
 
+pub mod form_body;
 pub mod rsa_keys;
 
 use std::collections::BTreeMap;

@@ -1,9 +1,8 @@
 //! Signs as Alipay would.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use crate::callback::form::Form;
+use crate::sandbox::form_body::FormBody;
 use crate::sandbox::{Payload, SandboxKeys, SignedRequest, rsa_keys};
 
 pub(super) fn generate() -> SandboxKeys {
@@ -23,32 +22,14 @@ pub(super) fn generate() -> SandboxKeys {
 /// The payload is an object of texts; a member that is an object or array is sent as its JSON text.
 pub(super) fn sign(keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
     let members: Map<String, Value> = serde_json::from_str(&payload.content).unwrap_or_default();
-    let mut body = String::new();
+    let mut body = FormBody::default();
     for (name, value) in &members {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        push(&mut body, name, &value);
+        body.push(name, &value);
     }
-    let form = Form::parse(body.as_bytes()).unwrap_or_else(|_| Form::parse(b"").expect("an empty form"));
-    let text = form.sorted_pairs(&["sign", "sign_type"], true);
+    let text = body.sorted_pairs(&["sign", "sign_type"]);
     let signature = rsa_keys::sign_sha256(&keys.private, "pkcs8_base64", &text);
-    push(&mut body, "sign_type", "RSA2");
-    push(&mut body, "sign", &signature);
-    SignedRequest {
-        method: "POST",
-        query: String::new(),
-        headers: vec![(
-            "Content-Type".to_owned(),
-            "application/x-www-form-urlencoded; charset=utf-8".to_owned(),
-        )],
-        body: body.into_bytes(),
-    }
-}
-
-fn push(body: &mut String, name: &str, value: &str) {
-    if !body.is_empty() {
-        body.push('&');
-    }
-    body.push_str(name);
-    body.push('=');
-    body.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+    body.push("sign_type", "RSA2");
+    body.push("sign", &signature);
+    body.into_request()
 }

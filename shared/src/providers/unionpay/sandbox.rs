@@ -1,10 +1,9 @@
 //! Signs as UnionPay's gateway would, with authorities of its own.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use crate::callback::form::Form;
 use crate::callback::signature::sha256;
+use crate::sandbox::form_body::FormBody;
 use crate::sandbox::{Payload, SandboxKeys, SignedRequest, rsa_keys};
 
 pub(super) fn generate() -> SandboxKeys {
@@ -31,31 +30,13 @@ pub(super) fn sign(keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
     if let Some(leaf) = keys.private.get("leaf_cert_pem") {
         members.insert("signPubKeyCert".to_owned(), leaf.clone());
     }
-    let mut body = String::new();
+    let mut body = FormBody::default();
     for (name, value) in &members {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let numeric = (name == "currencyCode").then(|| super::events::numeric(&text)).flatten();
-        push(&mut body, name, numeric.unwrap_or(&text));
+        body.push(name, numeric.unwrap_or(&text));
     }
-    let form = Form::parse(body.as_bytes()).unwrap_or_else(|_| Form::parse(b"").expect("an empty form"));
-    let digest = hex::encode(sha256(&form.sorted_pairs(&["signature"], true)));
-    push(&mut body, "signature", &rsa_keys::sign_sha256(&keys.private, "pkcs8_base64", digest.as_bytes()));
-    SignedRequest {
-        method: "POST",
-        query: String::new(),
-        headers: vec![(
-            "Content-Type".to_owned(),
-            "application/x-www-form-urlencoded; charset=utf-8".to_owned(),
-        )],
-        body: body.into_bytes(),
-    }
-}
-
-fn push(body: &mut String, name: &str, value: &str) {
-    if !body.is_empty() {
-        body.push('&');
-    }
-    body.push_str(name);
-    body.push('=');
-    body.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+    let digest = hex::encode(sha256(&body.sorted_pairs(&["signature"])));
+    body.push("signature", &rsa_keys::sign_sha256(&keys.private, "pkcs8_base64", digest.as_bytes()));
+    body.into_request()
 }
