@@ -79,9 +79,9 @@ pub async fn perform(
         _ => text(input, "QueueUrl")?,
     };
     let queue = named.rsplit('/').next().unwrap_or(named);
-    let Some((visibility_timeout_seconds, redrive)) = store.queue(queue).await? else {
+    if !store.has_queue(queue).await? {
         return Err(refuse("QueueDoesNotExist", "The specified queue does not exist."));
-    };
+    }
     match operation {
         "GetQueueUrl" => Ok(url(queue)),
         "SendMessage" => send(store, queue, input).await,
@@ -104,11 +104,6 @@ pub async fn perform(
             store.delete(queue, receipts.collect::<Result<_, ProtocolError>>()?).await?;
             let done: Vec<Value> = entries.iter().map(|entry| json!({"Id": entry["Id"]})).collect();
             Ok(json!({"Successful": done, "Failed": []}))
-        }
-        "ChangeMessageVisibilityBatch" => change_batch(store, queue, input).await,
-        "GetQueueAttributes" => {
-            let counts = store.counts(queue).await?;
-            Ok(json!({"Attributes": queue_attributes(queue, visibility_timeout_seconds, redrive, counts)}))
         }
         "StartMessageMoveTask" => {
             let moved = store.redrive(queue).await?;
@@ -149,8 +144,10 @@ fn outgoing(input: &Value) -> Result<(Outgoing, Value), ProtocolError> {
     if input["MessageAttributes"].as_object().is_some_and(|attributes| !attributes.is_empty()) {
         return Err(refuse("UnsupportedOperation", "Message attributes are not served here."));
     }
-    let delay_seconds = number(input, "DelaySeconds", 0..=900)?.unwrap_or_default();
-    let message = Outgoing::new(body).delayed(delay_seconds);
+    if number(input, "DelaySeconds", 0..=900)?.is_some_and(|seconds| seconds > 0) {
+        return Err(refuse("UnsupportedOperation", "Delays are not served here."));
+    }
+    let message = Outgoing::new(body);
     let output = json!({"MessageId": message.message_id, "MD5OfMessageBody": md5_of(body)});
     Ok((message, output))
 }
@@ -190,22 +187,6 @@ pub fn system_attributes(message: &Received) -> Map<String, Value> {
     ])
 }
 
-async fn change_batch(store: &Store, queue: &str, input: &Value) -> Result<Value, ProtocolError> {
-    let entries = batch(input)?;
-    let changes = entries
-        .iter()
-        .map(|entry| Ok((text(entry, "ReceiptHandle")?.to_owned(), visibility(entry)?)))
-        .collect::<Result<_, ProtocolError>>()?;
-    let changed = store.change_visibility(queue, changes).await?;
-    let (done, failed): (Vec<_>, Vec<_>) = entries.iter().zip(changed).partition(|(_, changed)| *changed);
-    let done: Vec<Value> = done.iter().map(|(entry, _)| json!({"Id": entry["Id"]})).collect();
-    let failed = failed.iter().map(|(entry, _)| {
-        let error = not_in_flight();
-        json!({"Id": entry["Id"], "SenderFault": true, "Code": error.code, "Message": error.message})
-    });
-    Ok(json!({"Successful": done, "Failed": failed.collect::<Vec<_>>()}))
-}
-
 fn not_in_flight() -> ProtocolError {
     refuse("MessageNotInflight", "The message is not in flight under this receipt handle.")
 }
@@ -229,27 +210,6 @@ fn queue_settings(attributes: &Value) -> Result<(u32, Option<Redrive>), Protocol
             receive_count_max,
         });
     redrive.map(|it| (visibility_timeout_seconds, Some(it))).ok_or_else(|| invalid("RedrivePolicy"))
-}
-
-fn queue_attributes(
-    queue: &str,
-    visibility_timeout_seconds: u32,
-    redrive: Option<Redrive>,
-    (visible, in_flight, delayed): (u64, u64, u64),
-) -> Value {
-    let mut attributes = json!({
-        "QueueArn": arn(queue),
-        "VisibilityTimeout": visibility_timeout_seconds.to_string(),
-        "ApproximateNumberOfMessages": visible.to_string(),
-        "ApproximateNumberOfMessagesNotVisible": in_flight.to_string(),
-        "ApproximateNumberOfMessagesDelayed": delayed.to_string(),
-    });
-    if let Some(Redrive { dead_letter_queue, receive_count_max }) = redrive {
-        let policy =
-            json!({"deadLetterTargetArn": arn(&dead_letter_queue), "maxReceiveCount": receive_count_max});
-        attributes["RedrivePolicy"] = policy.to_string().into();
-    }
-    attributes
 }
 
 fn batch(input: &Value) -> Result<&Vec<Value>, ProtocolError> {

@@ -56,18 +56,12 @@ pub struct Outgoing {
     pub message_id: String,
     /// Its text.
     pub body: String,
-    delay_seconds: u32,
 }
 
 impl Outgoing {
     /// A message with a new id, visible at once.
     pub fn new(body: impl Into<String>) -> Self {
-        Self { message_id: Uuid::new_v4().to_string(), body: body.into(), delay_seconds: 0 }
-    }
-
-    /// The same message, visible that many seconds after it is sent.
-    pub fn delayed(self, delay_seconds: u32) -> Self {
-        Self { delay_seconds, ..self }
+        Self { message_id: Uuid::new_v4().to_string(), body: body.into() }
     }
 }
 
@@ -81,9 +75,6 @@ pub struct Receive {
     /// How long to wait for a first one.
     pub wait: Duration,
 }
-
-/// Messages to be received, in flight, and delayed.
-pub type Counts = (u64, u64, u64);
 
 /// All queues of one file. What a method has returned from is on disk.
 pub struct Store {
@@ -129,10 +120,10 @@ impl Store {
         Ok(())
     }
 
-    /// A queue's default visibility timeout and redrive; `None` when there is no such queue.
-    pub async fn queue(&self, name: &str) -> Result<Option<(u32, Option<Redrive>)>, StoreError> {
+    /// Whether there is such a queue.
+    pub async fn has_queue(&self, name: &str) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        self.writer.commit(move |sql| find_queue(sql, &name)).await
+        self.writer.commit(move |sql| Ok(find_queue(sql, &name)?.is_some())).await
     }
 
     /// Stores messages, all or none.
@@ -142,11 +133,10 @@ impl Store {
             .commit(move |sql| {
                 let mut insert = sql.prepare_cached(
                     "INSERT INTO messages (queue, message_id, body, sent_at_ms, visible_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                 VALUES (?1, ?2, ?3, ?4, ?4)",
                 )?;
                 for message in &messages {
-                    let visible_at_ms = now_ms + i64::from(message.delay_seconds) * 1000;
-                    insert.execute(params![name, message.message_id, message.body, now_ms, visible_at_ms])?;
+                    insert.execute(params![name, message.message_id, message.body, now_ms])?;
                 }
                 Ok(())
             })
@@ -220,19 +210,15 @@ impl Store {
         Ok(changed)
     }
 
-    /// How many messages a queue holds.
-    pub async fn counts(&self, queue: &str) -> Result<Counts, StoreError> {
+    /// How many messages a queue can hand out, and how many are in flight.
+    #[cfg(test)]
+    pub async fn counts(&self, queue: &str) -> Result<(u64, u64), StoreError> {
         let (queue, now_ms) = (queue.to_owned(), self.clock.now_ms());
+        let query = "SELECT coalesce(sum(visible_at_ms <= ?2), 0), coalesce(sum(visible_at_ms > ?2), 0)
+            FROM messages WHERE queue = ?1";
         self.writer
             .commit(move |sql| {
-                sql.query_row(
-                    "SELECT coalesce(sum(visible_at_ms <= ?2), 0),
-                        coalesce(sum(visible_at_ms > ?2 AND receipt IS NOT NULL), 0),
-                        coalesce(sum(visible_at_ms > ?2 AND receipt IS NULL), 0)
-                 FROM messages WHERE queue = ?1",
-                    params![queue, now_ms],
-                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-                )
+                sql.query_row(query, params![queue, now_ms], |row| Ok((row.get(0)?, row.get(1)?)))
             })
             .await
     }
