@@ -1,11 +1,11 @@
 //! Runs cargo and its kin.
 
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Done, StepError};
+use super::{Done, StepError, TestCount};
 
 /// A cargo command, to be run in the checkout.
 pub struct Cargo {
@@ -47,6 +47,28 @@ impl Cargo {
         println!("$ {}", self.shown());
         let status = self.command.status().map_err(|source| self.start_error(source))?;
         if status.success() { Ok(Done::All) } else { Err(StepError::Failed { command: self.shown() }) }
+    }
+
+    /// Runs tests, which print for themselves, and counts them.
+    ///
+    /// # Errors
+    /// [`StepError::Start`], or [`StepError::Tests`] when a test fails or none is run.
+    pub fn run_tests(mut self) -> Result<Done, StepError> {
+        println!("$ {}", self.shown());
+        let mut child =
+            self.command.stdout(Stdio::piped()).spawn().map_err(|source| self.start_error(source))?;
+        let mut count = TestCount::default();
+        for line in child.stdout.take().map(BufReader::new).into_iter().flat_map(BufRead::lines) {
+            let line = line.map_err(|source| self.start_error(source))?;
+            count.add(&line);
+            println!("{line}");
+        }
+        let status = child.wait().map_err(|source| self.start_error(source))?;
+        if status.success() && count.passed > 0 {
+            Ok(Done::Tested(count))
+        } else {
+            Err(StepError::Tests { command: self.shown(), count })
+        }
     }
 
     /// Runs it and returns what it prints to its standard output.

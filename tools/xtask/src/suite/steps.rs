@@ -56,7 +56,8 @@ fn build(root: &Path) -> Result<Done, StepError> {
 }
 
 fn unit(root: &Path) -> Result<Done, StepError> {
-    Cargo::new(root, &["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bin", "xtask"]).run()
+    Cargo::new(root, &["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bin", "xtask"])
+        .run_tests()
 }
 
 /// The end-to-end tests run the program of the `build` step; it is built again here so that the step stands alone.
@@ -64,9 +65,9 @@ fn integration(root: &Path) -> Result<Done, StepError> {
     build(root)?;
     Cargo::new(root, &["test", "--locked", "--workspace", "--no-fail-fast", "--test", "*"])
         .env("PAYBELL_BIN", sibling_binary("paybell")?)
-        .run()
+        .run_tests()
 }
 
 fn doc_tests(root: &Path) -> Result<Done, StepError> {
-    Cargo::new(root, &["test", "--locked", "--workspace", "--no-fail-fast", "--doc"]).run()
+    Cargo::new(root, &["test", "--locked", "--workspace", "--no-fail-fast", "--doc"]).run_tests()
 }
