@@ -1,9 +1,10 @@
 //! The checks that give out a [`Proof`]. All fail closed and compare in constant time.
 
-use aws_lc_rs::{digest, hmac, signature as verification};
+use aws_lc_rs::{hmac, signature as verification};
 use md5::{Digest, Md5};
 use rsa::pkcs8::DecodePublicKey;
 use rsa::traits::PublicKeyParts;
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::rejection::Rejection;
@@ -281,5 +282,5 @@ pub fn require_identity(
 
 /// SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> Vec<u8> {
-    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
+    Sha256::digest(bytes).to_vec()
 }
