@@ -88,15 +88,6 @@ impl Api {
         self.call(Method::POST, "/orders", Some(order)).await
     }
 
-    /// Registers an order of `amount_minor` for `user`, which must be new.
-    pub async fn register_new(&self, order_id: &str, amount_minor: i64, currency: &str, user: &str) {
-        let order = json!({
-            "order_id": order_id, "amount_minor": amount_minor, "currency": currency, "user": user,
-        });
-        let answer = self.register(&order).await;
-        assert_eq!(answer.status, 201, "registering {order}: {answer:?}");
-    }
-
     /// `GET /orders/{order_id}`.
     pub async fn order(&self, order_id: &str) -> Answer {
         self.get(&format!("/orders/{order_id}")).await

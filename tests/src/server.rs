@@ -92,11 +92,6 @@ impl Server {
         self.port
     }
 
-    /// Its process id, while it runs.
-    pub fn process_id(&self) -> Option<u32> {
-        self.child.id()
-    }
-
     /// Its data folder.
     pub fn data(&self) -> PathBuf {
         data_folder(self.folder.path())

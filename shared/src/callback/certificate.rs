@@ -125,11 +125,6 @@ impl Certificate {
         &self.signature_algorithm
     }
 
-    /// Whether it has this extension.
-    pub fn has_extension(&self, oid: &str) -> bool {
-        self.extension_oids.iter().any(|have| have == oid)
-    }
-
     /// Accepts when `now` is within its validity, the bounds included.
     ///
     /// # Errors
