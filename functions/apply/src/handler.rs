@@ -10,12 +10,12 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::Adapters;
-use paybell_shared::callback::Verified;
 use paybell_shared::callback::verified::MessageError;
+use paybell_shared::callback::{Origin, Verified};
 use paybell_shared::domain::{Order, OrderError, PaymentEvent, Plan};
 use paybell_shared::ports::fold::{Done, FoldError, perform};
 use paybell_shared::ports::{CallbackQueue, Clock, OrderStore};
-use paybell_shared::providers::{Covers, MappingError, Registry};
+use paybell_shared::providers::{MappingError, Registry};
 use thiserror::Error;
 
 /// Work is not begun when less than this is left.
@@ -135,8 +135,8 @@ fn read(message: &SqsMessage, providers: &Registry) -> Result<(String, Vec<Payme
     let name = verified.provider();
     let provider = providers.find(name).ok_or_else(|| ApplyError::UnknownProvider(name.to_owned()))?;
     let mut events = provider.normalise(&verified)?;
-    if provider.covers == Covers::Nothing {
-        // Its money facts are not signed: it only hints that the provider should be asked.
+    if verified.origin() == Origin::Hint {
+        // Its money facts are not proved: it only says that the provider should be asked.
         events.clear();
     }
     if events.is_empty() {

@@ -50,7 +50,7 @@ impl World {
 fn stripe(event: Value) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     json!({
-        "version": 1, "account": "acme", "provider": "stripe", "method": "POST",
+        "version": 2, "origin": "signed", "account": "acme", "provider": "stripe", "method": "POST",
         "path": "/callbacks/acme/stripe", "headers": [], "body_base64": STANDARD.encode(event.to_string()),
         "received_at": 1_800_000_000, "key_set_id": "one",
     })
@@ -102,7 +102,7 @@ async fn poison_is_set_aside_at_once_and_holds_nobody_up() {
         ("unreadable", "not json".to_owned()),
         ("good1", paid("evt_1", "A1")),
         ("unknown", unknown),
-        ("version", paid("evt_7", "A7").replace("\"version\":1", "\"version\":99")),
+        ("version", paid("evt_7", "A7").replace("\"version\":2", "\"version\":99")),
         ("unmapped", unmapped),
         ("good2", paid("evt_2", "A2")),
     ];

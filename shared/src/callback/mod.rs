@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod certificate;
 pub mod credentials;
+pub mod fetched;
 pub mod form;
 pub mod json;
 pub mod raw;
@@ -15,10 +16,11 @@ pub mod verified;
 
 pub use answer::{Answer, Answers};
 pub use credentials::{Credentials, KeySet, KeyStatus};
+pub use fetched::Fetched;
 pub use raw::RawCallback;
 pub use rejection::{CertificateProblem, Rejection};
 pub use signature::Proof;
-pub use verified::Verified;
+pub use verified::{Origin, Verified};
 
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

@@ -6,7 +6,20 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Proof, RawCallback, UnixSeconds};
+use super::{Fetched, Proof, RawCallback, UnixSeconds};
+
+/// How a [`Verified`] came to be believed, and so what it may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Its signature covers what it says.
+    #[default]
+    Signed,
+    /// Its money facts are not proved: it only says that the provider should be asked, and changes no order.
+    Hint,
+    /// The provider said it when it was asked.
+    Answer,
+}
 
 /// A callback whose origin is proved, and its encrypted resource opened where the protocol has one.
 ///
@@ -24,12 +37,45 @@ pub struct Verified {
     raw: RawCallback,
     received_at: UnixSeconds,
     key_set_id: String,
+    origin: Origin,
     resource: Option<Vec<u8>>,
 }
 
 impl Verified {
     pub(crate) fn from_checked(raw: &RawCallback, _proof: Proof, received_at: UnixSeconds) -> Self {
-        Self { raw: raw.clone(), received_at, key_set_id: String::new(), resource: None }
+        Self {
+            raw: raw.clone(),
+            received_at,
+            key_set_id: String::new(),
+            origin: Origin::Signed,
+            resource: None,
+        }
+    }
+
+    /// A callback of a provider that signs nothing: it needs no proof, because it changes nothing.
+    #[allow(dead_code, reason = "the first provider that signs nothing brings its use")]
+    pub(crate) fn hint(raw: &RawCallback, received_at: UnixSeconds) -> Self {
+        Self {
+            raw: raw.clone(),
+            received_at,
+            key_set_id: String::new(),
+            origin: Origin::Hint,
+            resource: None,
+        }
+    }
+
+    pub(crate) fn into_hint(self) -> Self {
+        Self { origin: Origin::Hint, ..self }
+    }
+
+    /// What the provider answered when it was asked about this callback.
+    pub fn answered(&self, answer: &Fetched) -> Self {
+        Self {
+            received_at: answer.fetched_at(),
+            origin: Origin::Answer,
+            resource: Some(answer.body().to_vec()),
+            ..self.clone()
+        }
     }
 
     pub(crate) fn with_resource(self, resource: Vec<u8>) -> Self {
@@ -65,7 +111,13 @@ impl Verified {
         &self.key_set_id
     }
 
-    /// The opened resource where the protocol encrypts, else the body: what `normalise` reads.
+    /// How it came to be believed.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The opened resource where the protocol encrypts, the answer where the provider was asked, else the body: what
+    /// `normalise` reads.
     pub fn content(&self) -> &[u8] {
         self.resource.as_deref().unwrap_or_else(|| self.raw.body())
     }
@@ -83,6 +135,7 @@ impl Verified {
             resource_base64: self.resource.as_ref().map(|resource| STANDARD.encode(resource)),
             received_at: self.received_at,
             key_set_id: self.key_set_id.clone(),
+            origin: self.origin,
         };
         serde_json::to_string(&message).expect("a struct of texts always serialises")
     }
@@ -112,6 +165,7 @@ impl Verified {
             ),
             received_at: message.received_at,
             key_set_id: message.key_set_id,
+            origin: message.origin,
             resource: message.resource_base64.as_deref().map(decode).transpose()?,
         })
     }
@@ -123,6 +177,7 @@ impl fmt::Debug for Verified {
             .field("raw", &self.raw)
             .field("received_at", &self.received_at)
             .field("key_set_id", &self.key_set_id)
+            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }
@@ -143,7 +198,7 @@ fn place_of(error: &serde_json::Error) -> String {
     format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 
-const MESSAGE_VERSION: u32 = 1;
+const MESSAGE_VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Message {
@@ -158,4 +213,5 @@ struct Message {
     resource_base64: Option<String>,
     received_at: UnixSeconds,
     key_set_id: String,
+    origin: Origin,
 }

@@ -1,6 +1,7 @@
 //! What the functions need from the outside world. Adapters are in `aws`; tests bring their own.
 
 pub mod cached;
+pub mod fetch;
 pub mod fold;
 #[cfg(feature = "sandbox")]
 pub mod memory;
@@ -14,6 +15,7 @@ use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
 
 pub use crate::domain::ReferenceRecord;
 pub use cached::CachedAccounts;
+pub use fetch::{FetchResponse, Fetcher, Transport};
 pub use system::{SystemClock, SystemRandom};
 
 /// Why the outside world did not do what it was asked.

@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use serde_json::{Map, Value};
 
 use super::read::require_one_reading;
-use super::{Covers, CredentialField, Normalise, Part, Provider, Verify};
+use super::{Covers, CredentialField, Normalise, Part, Provider, Rail, Verify};
 use crate::callback::certificate::{Certificate, Sha1Signatures, require_chain};
 use crate::callback::form::Form;
 use crate::callback::signature::{RsaHash, RsaKey, require_identity};
@@ -22,6 +22,9 @@ use crate::callback::{
 pub static PROVIDER: Provider = Provider {
     name: "alipay",
     title: "Alipay 支付宝",
+    rail: Rail::Wallet,
+    scheme: "RSA-SHA256 (or SHA1) over the sorted parameters",
+    events: events::KINDS,
     documents: &[
         "https://opendocs.alipay.com/open/270/105902",
         "https://opendocs.alipay.com/common/02mse7",
@@ -52,6 +55,7 @@ pub static PROVIDER: Provider = Provider {
     ],
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
+    ..Provider::BASE
 };
 
 const CREDENTIAL_FIELDS: &[CredentialField] = &[

@@ -1,7 +1,9 @@
 //! The payment providers: each is a value in one file, beside one fixture folder.
 
 pub mod alipay;
+pub mod ask;
 pub mod described;
+pub mod facts;
 pub mod paypal;
 pub mod read;
 pub mod registry;
@@ -12,9 +14,13 @@ pub mod wechatpay_v3;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::callback::{Answers, Credentials, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
-use crate::domain::PaymentEvent;
+use crate::callback::{
+    Answer, Answers, Credentials, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified,
+};
+use crate::domain::{EventKind, PaymentEvent};
 
+pub use ask::{FetchMethod, FetchRequest, Handshake, Inquire, Inquiry, KeyFetch, KeyRequest, Reply};
+pub use facts::{Covers, CredentialField, Rail};
 pub use registry::Registry;
 
 /// Most bytes of an id inside an event, so that an order with many events is stored and every notification is pushed.
@@ -26,16 +32,28 @@ pub struct Provider {
     pub name: &'static str,
     /// Its name for people.
     pub title: &'static str,
+    /// What kind of rail the money moves on.
+    pub rail: Rail,
+    /// How it signs, in a few words; a described provider's is derived.
+    pub scheme: &'static str,
+    /// Every kind of event that it may tell; a described provider's are derived.
+    pub events: &'static [EventKind],
     /// Addresses of the documents that the rules come from.
     pub documents: &'static [&'static str],
     /// How it wants to be answered.
     pub answers: Answers,
+    /// The body that stops its retries where that depends on the callback; else `answers` has it.
+    pub success_body: Option<fn(&Verified) -> Option<String>>,
+    /// Answers its checks of the address.
+    pub handshake: Option<Handshake>,
     /// When it repeats a callback that was not acknowledged, in words.
     pub retry_schedule: &'static str,
     /// What its signature covers: an event whose money facts are unsigned must be fetched before it moves money.
     pub covers: Covers,
     /// What an account's key set holds for it.
     pub credential_fields: &'static [CredentialField],
+    /// Which key must be fetched before a callback can be proved.
+    pub key_fetch: Option<KeyFetch>,
     /// Proves a callback with one key set; `now` is the time of receipt.
     pub verify: Verify,
     /// Accepts a key set that says whose callbacks are meant: by a key that nobody else's are signed with, or by an id
@@ -43,6 +61,8 @@ pub struct Provider {
     pub addressee: fn(&KeySet) -> Result<(), Rejection>,
     /// Reads the events out of a proved callback; one that we do not act on gives an empty list.
     pub normalise: Normalise,
+    /// How it is asked about callbacks that do not prove the money.
+    pub inquiry: Option<Inquiry>,
     /// Checks of less than a whole callback; usually none.
     pub parts: &'static [Part],
     /// How the sandbox makes keys and signs for it.
@@ -82,28 +102,6 @@ pub struct Part {
 /// Checks a part: the request that carries it, the keys, the time of receipt, further options.
 pub type CheckPart = fn(&RawCallback, &KeySet, UnixSeconds, &Map<String, Value>) -> Result<(), Rejection>;
 
-/// What a provider's signature covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Covers {
-    /// The whole body (or all parameters).
-    Body,
-    /// Some fields, the money facts among them.
-    Fields,
-    /// Not the money facts: a callback is only a hint.
-    Nothing,
-}
-
-/// One field of a key set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CredentialField {
-    /// The field's name.
-    pub name: &'static str,
-    /// Whether it must be there.
-    pub required: bool,
-    /// What it is and where the provider shows it.
-    pub about: &'static str,
-}
-
 /// Why a proved callback cannot be read; it goes to the dead-letter queue and waits for a better mapping.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MappingError {
@@ -126,6 +124,57 @@ impl MappingError {
 }
 
 impl Provider {
+    /// Neutral values for what a provider does not state. It accepts nothing.
+    pub const BASE: Self = Self {
+        name: "",
+        title: "",
+        rail: Rail::Generic,
+        scheme: "",
+        events: &[],
+        documents: &[],
+        answers: Answers::EMPTY,
+        success_body: None,
+        handshake: None,
+        retry_schedule: "",
+        covers: Covers::Nothing,
+        credential_fields: &[],
+        key_fetch: None,
+        verify: Verify::Coded(|_, _, _| Err(Rejection::MissingSignature)),
+        addressee: |_| Ok(()),
+        normalise: Normalise::Coded(|_| Err(MappingError::Content)),
+        inquiry: None,
+        parts: &[],
+        #[cfg(feature = "sandbox")]
+        sandbox: crate::sandbox::Sandbox::NONE,
+    };
+
+    /// The answer to a callback that is durable.
+    pub fn success(&self, verified: &Verified) -> Reply {
+        let Answer { status, content_type, body } = self.answers.success;
+        let own = self.success_body.and_then(|body_of| body_of(verified));
+        Reply { status, content_type: content_type.to_owned(), body: own.unwrap_or_else(|| body.to_owned()) }
+    }
+
+    /// Whether the provider must be asked before all of this callback is known.
+    pub fn must_ask(&self, verified: &Verified) -> bool {
+        match verified.origin() {
+            Origin::Hint => true,
+            Origin::Signed => self.inquiry.is_some_and(|inquiry| (inquiry.asks)(verified)),
+            Origin::Answer => false,
+        }
+    }
+
+    /// What to ask the provider about this callback, with one of the account's key sets.
+    ///
+    /// # Errors
+    /// [`MappingError`] when the callback does not say what to ask about, or the key set lacks what asking needs.
+    pub fn inquiries(&self, verified: &Verified, keys: &KeySet) -> Result<Vec<FetchRequest>, MappingError> {
+        match self.inquiry {
+            Some(inquiry) if self.must_ask(verified) => (inquiry.requests)(verified, keys),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Proves a callback genuine with one of the account's active key sets.
     ///
     /// # Errors
@@ -164,9 +213,11 @@ impl Provider {
     /// [`MappingError`] when the content is not what the provider documents, or an id is longer than
     /// [`ID_BYTES_MAX`].
     pub fn normalise(&self, verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
-        let events = match &self.normalise {
-            Normalise::Coded(normalise) => normalise(verified),
-            Normalise::Described(description) => description.normalise(verified),
+        let events = match (verified.origin(), &self.inquiry, &self.normalise) {
+            (Origin::Answer, Some(inquiry), _) => (inquiry.normalise)(verified),
+            (Origin::Answer, None, _) => Err(MappingError::Content),
+            (_, _, Normalise::Coded(normalise)) => normalise(verified),
+            (_, _, Normalise::Described(description)) => description.normalise(verified),
         }?;
         events.iter().try_for_each(require_short_ids)?;
         Ok(events)
@@ -178,10 +229,11 @@ impl Provider {
     }
 
     fn verify_with(&self, raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
-        match &self.verify {
+        let verified = match &self.verify {
             Verify::Coded(verify) => verify(raw, keys, now),
             Verify::Described(description) => description.verify(raw, keys, now),
-        }
+        }?;
+        Ok(if self.covers == Covers::Nothing { verified.into_hint() } else { verified })
     }
 }
 

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use super::read::rfc3339;
-use super::{Covers, CredentialField, Normalise, Part, Provider, Verify};
+use super::{Covers, CredentialField, Normalise, Part, Provider, Rail, Verify};
 use crate::callback::certificate::{Certificate, Sha1Signatures, require_chain};
 use crate::callback::signature::{RsaHash, RsaKey, require_fresh};
 use crate::callback::{Answers, CertificateProblem, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
@@ -17,6 +17,9 @@ use crate::callback::{Answers, CertificateProblem, KeySet, RawCallback, Rejectio
 pub static PROVIDER: Provider = Provider {
     name: "paypal",
     title: "PayPal",
+    rail: Rail::Wallet,
+    scheme: "RSA-SHA256 over id, time, webhook id and CRC-32 of the body; certificate chain",
+    events: events::KINDS,
     documents: &[
         "https://developer.paypal.com/api/rest/webhooks/rest/",
         "https://developer.paypal.com/api/rest/webhooks/event-names/",
@@ -36,6 +39,7 @@ pub static PROVIDER: Provider = Provider {
     }],
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
+    ..Provider::BASE
 };
 
 const CREDENTIAL_FIELDS: &[CredentialField] = &[

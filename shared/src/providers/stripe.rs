@@ -14,6 +14,7 @@ const NAME: &str = "stripe";
 /// The facts and the signature; the events need code because their shape depends on the object.
 const DESCRIPTION: &str = r#"
 title = "Stripe"
+rail = "card"
 documents = [
     "https://docs.stripe.com/webhooks",
     "https://docs.stripe.com/webhooks/signature",
@@ -53,9 +54,29 @@ at = "json:/account"
 expected = "account_id"
 "#;
 
+/// Every kind that it tells.
+const KINDS: &[EventKind] = &[
+    EventKind::PaymentPending,
+    EventKind::PaymentAuthorized,
+    EventKind::PaymentCaptured,
+    EventKind::PaymentFailed,
+    EventKind::PaymentCancelled,
+    EventKind::PaymentExpired,
+    EventKind::RefundPending,
+    EventKind::RefundSucceeded,
+    EventKind::RefundFailed,
+    EventKind::DisputeOpened,
+    EventKind::DisputeWon,
+    EventKind::DisputeLost,
+    EventKind::MandateSigned,
+    EventKind::MandateRevoked,
+    EventKind::TransferSucceeded,
+    EventKind::TransferFailed,
+];
+
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, normalise)
+    described_signature(NAME, DESCRIPTION, KINDS, normalise)
 }
 
 fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {

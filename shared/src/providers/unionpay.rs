@@ -8,7 +8,7 @@ mod sandbox;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::read::require_one_reading;
-use super::{Covers, CredentialField, Normalise, Provider, Verify};
+use super::{Covers, CredentialField, Normalise, Provider, Rail, Verify};
 use crate::callback::certificate::{Certificate, Sha1Signatures, require_chain};
 use crate::callback::form::Form;
 use crate::callback::signature::{RsaHash, RsaKey, require_identity, sha256};
@@ -20,6 +20,9 @@ use crate::callback::{
 pub static PROVIDER: Provider = Provider {
     name: "unionpay",
     title: "UnionPay 银联",
+    rail: Rail::Card,
+    scheme: "RSA-SHA256 over the SHA-256 of the sorted parameters; certificate chain",
+    events: events::KINDS,
     documents: &[
         "https://open.unionpay.com/tjweb/acproduct/APIList?apiservId=448&acpAPIId=754&bussType=0",
         "https://open.unionpay.com/tjweb/support/faq/mchlist?id=4",
@@ -38,6 +41,7 @@ pub static PROVIDER: Provider = Provider {
     parts: &[],
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
+    ..Provider::BASE
 };
 
 const CREDENTIAL_FIELDS: &[CredentialField] = &[

@@ -8,7 +8,7 @@ use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, NON
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
-use super::{Covers, CredentialField, Normalise, Part, Provider, Verify};
+use super::{Covers, CredentialField, Normalise, Part, Provider, Rail, Verify};
 use crate::callback::certificate::Certificate;
 use crate::callback::json::Json;
 use crate::callback::signature::{RsaHash, RsaKey, require_fresh, sha256};
@@ -18,6 +18,9 @@ use crate::callback::{Answer, Answers, KeySet, RawCallback, Rejection, UnixSecon
 pub static PROVIDER: Provider = Provider {
     name: "wechatpay_v3",
     title: "WeChat Pay 微信支付 (API v3)",
+    rail: Rail::Wallet,
+    scheme: "RSA-SHA256 over time, nonce and body; AES-256-GCM resource",
+    events: events::KINDS,
     documents: &[
         "https://pay.weixin.qq.com/doc/v3/merchant/4012071382",
         "https://pay.weixin.qq.com/doc/v3/merchant/4013053249",
@@ -43,6 +46,7 @@ pub static PROVIDER: Provider = Provider {
     }],
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
+    ..Provider::BASE
 };
 
 const CREDENTIAL_FIELDS: &[CredentialField] = &[

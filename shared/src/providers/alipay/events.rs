@@ -7,6 +7,25 @@ use crate::domain::{EventKind, Money, PaymentEvent};
 use crate::providers::MappingError;
 use crate::providers::read::{china_time, form_text, major};
 
+/// Every kind that it tells.
+pub(super) const KINDS: &[EventKind] = &[
+    EventKind::PaymentPending,
+    EventKind::PaymentAuthorized,
+    EventKind::PaymentCaptured,
+    EventKind::PaymentFailed,
+    EventKind::PaymentCancelled,
+    EventKind::PaymentExpired,
+    EventKind::RefundPending,
+    EventKind::RefundSucceeded,
+    EventKind::RefundFailed,
+    EventKind::MandateSigned,
+    EventKind::MandateRevoked,
+    EventKind::TransferSucceeded,
+    EventKind::TransferFailed,
+    EventKind::MerchantApproved,
+    EventKind::MerchantRejected,
+];
+
 type Events = Result<Vec<PaymentEvent>, MappingError>;
 
 /// Alipay settles in yuan; only cross-border trades say otherwise.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::super::Rail;
 use super::place::{Place, Template};
 
 /// The whole table of one provider.
@@ -12,6 +13,8 @@ use super::place::{Place, Template};
 pub(crate) struct Grammar {
     /// Its name for people.
     pub title: String,
+    #[serde(default = "generic")]
+    pub rail: Rail,
     /// Addresses of the documents that the rules come from.
     #[serde(default)]
     pub documents: Vec<String>,
@@ -38,6 +41,10 @@ pub(crate) struct Grammar {
     /// Templates of the simulator's payloads by scenario; built-in providers keep theirs as fixtures.
     #[serde(default)]
     pub payloads: BTreeMap<String, String>,
+}
+
+fn generic() -> Rail {
+    Rail::Generic
 }
 
 /// What the signature covers.

@@ -4,6 +4,7 @@
 //! is a built-in provider's file here and `[providers.NAME]` in a deployment's configuration.
 
 mod grammar;
+mod listing;
 mod normalise;
 mod place;
 mod validate;
@@ -18,7 +19,7 @@ mod tests;
 use thiserror::Error;
 
 use crate::callback::{Answer, Answers, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
-use crate::domain::PaymentEvent;
+use crate::domain::{EventKind, PaymentEvent};
 
 use super::{Covers, CredentialField, MappingError, Normalise, Part, Provider, Verify};
 pub(super) use normalise::money_on_the_wire;
@@ -87,7 +88,7 @@ impl Description {
     /// The provider that this description is. Its facts live as long as the program: descriptions are read once.
     pub fn into_provider(self) -> &'static Provider {
         let description: &'static Self = Box::leak(Box::new(self));
-        description.provider(Normalise::Described(description))
+        description.provider(listing::kinds(&description.grammar), Normalise::Described(description))
     }
 
     /// Proves a callback as the description says.
@@ -118,11 +119,14 @@ impl Description {
         }
     }
 
-    fn provider(&'static self, normalise: Normalise) -> &'static Provider {
+    fn provider(&'static self, events: &'static [EventKind], normalise: Normalise) -> &'static Provider {
         let grammar = &self.grammar;
         Box::leak(Box::new(Provider {
             name: &self.name,
             title: &grammar.title,
+            rail: grammar.rail,
+            scheme: String::leak(listing::scheme(grammar)),
+            events,
             documents: leak(grammar.documents.iter().map(String::as_str)),
             answers: Answers {
                 success: Answer {
@@ -156,6 +160,7 @@ impl Description {
             })),
             #[cfg(feature = "sandbox")]
             sandbox: crate::sandbox::Sandbox::Described(self),
+            ..Provider::BASE
         }))
     }
 }
@@ -175,12 +180,17 @@ pub(super) fn described(name: &str, text: &str) -> &'static Provider {
 ///
 /// # Panics
 /// When the description is wrong; a test loads every built-in one.
-pub(super) fn described_signature(name: &str, text: &str, normalise: CodedNormalise) -> &'static Provider {
+pub(super) fn described_signature(
+    name: &str,
+    text: &str,
+    events: &'static [EventKind],
+    normalise: CodedNormalise,
+) -> &'static Provider {
     let description = table(name, text).and_then(|table| Description::signature_from_table(name, table));
     match description {
         Ok(description) => {
             let description: &'static Description = Box::leak(Box::new(description));
-            description.provider(Normalise::Coded(normalise))
+            description.provider(events, Normalise::Coded(normalise))
         }
         Err(error) => panic!("{error}"),
     }

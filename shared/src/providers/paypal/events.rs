@@ -6,6 +6,29 @@ use crate::domain::{EventKind, Money, PaymentEvent, Reference};
 use crate::providers::MappingError;
 use crate::providers::read::{major, rfc3339};
 
+/// Every kind that it tells.
+pub(super) const KINDS: &[EventKind] = &[
+    EventKind::PaymentPending,
+    EventKind::PaymentAuthorized,
+    EventKind::PaymentCaptured,
+    EventKind::PaymentFailed,
+    EventKind::PaymentCancelled,
+    EventKind::RefundPending,
+    EventKind::RefundSucceeded,
+    EventKind::RefundFailed,
+    EventKind::DisputeOpened,
+    EventKind::DisputeWon,
+    EventKind::DisputeLost,
+    EventKind::MandateSigned,
+    EventKind::MandateRevoked,
+    EventKind::TransferSucceeded,
+    EventKind::TransferFailed,
+    EventKind::MerchantApproved,
+    EventKind::MerchantRejected,
+    EventKind::TokenUpdated,
+    EventKind::TokenRevoked,
+];
+
 type Events = Result<Vec<PaymentEvent>, MappingError>;
 
 pub(super) fn normalise(verified: &Verified) -> Events {

@@ -6,6 +6,18 @@ use crate::domain::{EventKind, PaymentEvent, Reference};
 use crate::providers::MappingError;
 use crate::providers::read::{china_time, minor};
 
+/// Every kind that it tells.
+pub(super) const KINDS: &[EventKind] = &[
+    EventKind::PaymentPending,
+    EventKind::PaymentAuthorized,
+    EventKind::PaymentCaptured,
+    EventKind::PaymentFailed,
+    EventKind::PaymentCancelled,
+    EventKind::RefundPending,
+    EventKind::RefundSucceeded,
+    EventKind::RefundFailed,
+];
+
 pub(super) fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
     let form = Form::parse(verified.raw().body()).map_err(|_| MappingError::Content)?;
     let required = |name: &str| form.text(name).ok_or_else(|| MappingError::field(name));

@@ -6,6 +6,22 @@ use crate::domain::{EventKind, Money, PaymentEvent, Reference};
 use crate::providers::MappingError;
 use crate::providers::read::{china_time, minor, rfc3339};
 
+/// Every kind that it tells.
+pub(super) const KINDS: &[EventKind] = &[
+    EventKind::PaymentPending,
+    EventKind::PaymentAuthorized,
+    EventKind::PaymentCaptured,
+    EventKind::PaymentFailed,
+    EventKind::PaymentCancelled,
+    EventKind::PaymentExpired,
+    EventKind::RefundSucceeded,
+    EventKind::RefundFailed,
+    EventKind::MandateSigned,
+    EventKind::MandateRevoked,
+    EventKind::TransferSucceeded,
+    EventKind::TransferFailed,
+];
+
 type Events = Result<Vec<PaymentEvent>, MappingError>;
 
 /// Where a resource names no currency.

@@ -1,0 +1,113 @@
+//! What a provider is asked: for the key that proves a callback, or for the truth that a callback only hints at.
+//!
+//! Everything here is pure: it says what to fetch, and the guarded fetcher of the ports does it.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::callback::{KeySet, RawCallback, Rejection, Verified};
+use crate::domain::PaymentEvent;
+
+use super::MappingError;
+
+/// One request to a provider. It prints without headers and body, which may hold a secret.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct FetchRequest {
+    /// HTTP method.
+    pub method: FetchMethod,
+    /// The whole address, `https://` and the pinned host included.
+    pub url: String,
+    /// The only host that may be asked; it comes from the provider's facts or the account's key set, never from a
+    /// callback alone.
+    pub pinned_host: String,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Body; empty for `GET`.
+    pub body: Vec<u8>,
+}
+
+/// HTTP method of a [`FetchRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FetchMethod {
+    /// `GET`.
+    Get,
+    /// `POST`, where a provider wants a question in a body.
+    Post,
+}
+
+impl FetchRequest {
+    /// A `GET` without further headers.
+    pub fn get(pinned_host: impl Into<String>, url: impl Into<String>) -> Self {
+        Self {
+            method: FetchMethod::Get,
+            url: url.into(),
+            pinned_host: pinned_host.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// The same with one more header.
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl fmt::Debug for FetchRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchRequest")
+            .field("method", &self.method)
+            .field("pinned_host", &self.pinned_host)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Says which key a callback needs that the key set does not hold; `None` when it holds everything.
+///
+/// A callback may name an address, but the host and the path of what is fetched are the provider's: a function that
+/// cannot pin them rejects the callback, and nothing is fetched.
+pub type KeyFetch = fn(&RawCallback, &KeySet) -> Result<Option<KeyRequest>, Rejection>;
+
+/// A key to fetch.
+#[derive(Clone)]
+pub struct KeyRequest {
+    /// Where it is.
+    pub request: FetchRequest,
+    /// The field of the key set that it becomes.
+    pub field: &'static str,
+    /// How long it may be kept, in seconds.
+    pub max_age_seconds: i64,
+    /// Reads the field's value out of the body; `None` when it is no such key.
+    pub read: fn(&[u8]) -> Option<Value>,
+}
+
+/// How a provider is asked about a callback that proves its sender but not the money, or proves nothing.
+#[derive(Clone, Copy)]
+pub struct Inquiry {
+    /// Whether a signed callback needs asking; hints always do.
+    pub asks: fn(&Verified) -> bool,
+    /// What to ask, with the account's key set.
+    pub requests: Inquire,
+    /// Reads the events out of one answer, which is the content of a callback with the origin
+    /// [`Answer`](crate::callback::Origin::Answer).
+    pub normalise: fn(&Verified) -> Result<Vec<PaymentEvent>, MappingError>,
+}
+
+/// What to ask about a callback, with the account's key set.
+pub type Inquire = fn(&Verified, &KeySet) -> Result<Vec<FetchRequest>, MappingError>;
+
+/// Answers a provider's check of the address, such as a challenge to be echoed; `None` when the request is none.
+pub type Handshake = fn(&RawCallback, &KeySet) -> Result<Option<Reply>, Rejection>;
+
+/// An answer whose text depends on the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Value of `Content-Type`; no such header when empty.
+    pub content_type: String,
+    /// The body, exactly.
+    pub body: String,
+}
