@@ -9,7 +9,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::rejection::{CertificateProblem, Rejection};
-use super::signature::RsaKey;
+use super::signature::{EcdsaP256Key, RsaKey};
 use super::{KeySet, UnixSeconds};
 
 /// Longest chain from a leaf to its anchor, both counted.
@@ -100,6 +100,11 @@ impl Certificate {
     /// Its public key, when that is RSA.
     pub fn rsa_key(&self) -> Option<RsaKey> {
         RsaKey::from_spki_der(&self.spki_der)
+    }
+
+    /// Its public key, when that is on the curve P-256.
+    pub fn ecdsa_p256_key(&self) -> Option<EcdsaP256Key> {
+        EcdsaP256Key::from_spki_der(&self.spki_der)
     }
 
     /// The subject's common name, when there is exactly one.

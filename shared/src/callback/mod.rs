@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod fetched;
 pub mod form;
 pub mod json;
+pub mod jws;
 pub mod raw;
 pub mod rejection;
 pub mod signature;

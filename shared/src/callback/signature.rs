@@ -156,6 +156,9 @@ pub enum EcdsaForm {
     Raw,
 }
 
+/// An uncompressed point of the curve P-256.
+const P256_POINT_BYTES: usize = 65;
+
 /// A public key on the curve P-256.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EcdsaP256Key {
@@ -168,20 +171,27 @@ impl EcdsaP256Key {
     /// # Errors
     /// [`Rejection::Unconfigured`] naming `field` when it is not such a key.
     pub fn from_public_key_text(text: &str, field: &str) -> Result<Self, Rejection> {
+        let der = public_key_der(text);
+        der.and_then(|der| Self::from_spki_der(&der)).ok_or_else(|| Rejection::unconfigured(field))
+    }
+
+    /// Reads a key in SubjectPublicKeyInfo DER; `None` when it is not a key on this curve.
+    pub fn from_spki_der(der: &[u8]) -> Option<Self> {
         use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
         use x509_parser::prelude::FromDer;
-        let unconfigured = || Rejection::unconfigured(field);
-        let der = public_key_der(text).ok_or_else(unconfigured)?;
-        let (rest, key) =
-            x509_parser::x509::SubjectPublicKeyInfo::from_der(&der).map_err(|_| unconfigured())?;
-        let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
-        let on_curve = rest.is_empty()
-            && key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY
-            && curve.is_some_and(|curve| curve == OID_EC_P256);
-        if !on_curve {
-            return Err(unconfigured());
-        }
-        Ok(Self { point: key.subject_public_key.data.to_vec() })
+        let (rest, key) = x509_parser::x509::SubjectPublicKeyInfo::from_der(der).ok()?;
+        let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
+        let on_curve =
+            rest.is_empty() && key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == OID_EC_P256;
+        on_curve.then(|| Self { point: key.subject_public_key.data.to_vec() })
+    }
+
+    /// Takes an uncompressed point (`04`, then both coordinates); `None` for another form or length.
+    ///
+    /// Whether it lies on the curve is checked with every signature.
+    pub fn from_point(point: &[u8]) -> Option<Self> {
+        let is_uncompressed = point.len() == P256_POINT_BYTES && point.first() == Some(&4);
+        is_uncompressed.then(|| Self { point: point.to_vec() })
     }
 
     /// Accepts when `signature` is this key's over the SHA-256 of `message`.
