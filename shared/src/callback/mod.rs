@@ -14,6 +14,7 @@ pub mod raw;
 pub mod rejection;
 pub mod signature;
 pub mod verified;
+pub mod xml;
 
 pub use answer::{Answer, Answers};
 pub use credentials::{Credentials, KeySet, KeyStatus};
