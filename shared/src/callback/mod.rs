@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod certificate;
+pub mod cipher;
 pub mod credentials;
 pub mod fetched;
 pub mod form;
