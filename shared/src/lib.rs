@@ -6,6 +6,7 @@
 //! - [`ports`]: what the functions need from the outside world.
 //! - [`push`]: what goes over a WebSocket.
 //! - `aws` (feature `aws`): the ports on DynamoDB, SQS and API Gateway.
+//! - `https` (feature `https`): the way out to providers' servers.
 //! - `sandbox` (feature `sandbox`): keys and signing for the simulator and the tests.
 //!
 //! `callback`, `providers` and `domain` are pure: time, randomness, secrets and the network are arguments.
@@ -15,6 +16,8 @@ pub mod aws;
 pub mod callback;
 pub mod config;
 pub mod domain;
+#[cfg(feature = "https")]
+pub mod https;
 pub mod ports;
 pub mod providers;
 pub mod push;

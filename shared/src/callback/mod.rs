@@ -3,6 +3,7 @@
 //! `RawCallback → Verified`: the only road leads through a provider's `verify`, which needs a
 //! [`Proof`], which only the checks in [`signature`] give out.
 
+pub mod address;
 pub mod answer;
 pub mod certificate;
 pub mod cipher;

@@ -3,6 +3,7 @@
 pub mod cached;
 pub mod fetch;
 pub mod fold;
+pub mod keys;
 #[cfg(feature = "sandbox")]
 pub mod memory;
 pub mod system;
@@ -16,6 +17,7 @@ use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
 pub use crate::domain::ReferenceRecord;
 pub use cached::CachedAccounts;
 pub use fetch::{FetchResponse, Fetcher, Transport};
+pub use keys::{FetchedKeys, KeyError};
 pub use system::{SystemClock, SystemRandom};
 
 /// Why the outside world did not do what it was asked.

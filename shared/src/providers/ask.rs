@@ -77,7 +77,9 @@ pub struct KeyRequest {
     pub request: FetchRequest,
     /// The field of the key set that it becomes.
     pub field: &'static str,
-    /// How long it may be kept, in seconds.
+    /// Its id among the keys of that field where the callback names one of several, else the field is the key.
+    pub id: Option<String>,
+    /// How long it may be kept at most, in seconds.
     pub max_age_seconds: i64,
     /// Reads the field's value out of the body; `None` when it is no such key.
     pub read: fn(&[u8]) -> Option<Value>,
