@@ -1,5 +1,6 @@
 //! Keys and signing for the simulator and the tests: what a provider would hold and do.
 
+pub mod ecdsa_keys;
 pub mod form_body;
 pub mod rsa_keys;
 

@@ -1,17 +1,15 @@
 //! The inverse of a description: sandbox keys, and requests signed as the provider would sign them.
 
 use aws_lc_rs::rand::{SystemRandom, fill};
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-    Ed25519KeyPair, KeyPair as _,
-};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rsa::pkcs8::DecodePrivateKey;
 use serde_json::{Map, Value, json};
 
-use crate::callback::signature::{HmacHash, hmac_tag};
+use crate::callback::signature::{EcdsaForm, HmacHash, hmac_tag};
 use crate::callback::{KeySet, RawCallback, Rejection};
+use crate::sandbox::ecdsa_keys::{self, Curve};
 use crate::sandbox::{Payload, PayloadError, SandboxKeys, SignedRequest, rsa_keys};
 
 use super::Description;
@@ -142,11 +140,8 @@ fn generate(algorithm: Algorithm, rule: &KeyRule) -> (String, String) {
             (key.spki_base64, key.pkcs8_base64)
         }
         Algorithm::EcdsaP256Der | Algorithm::EcdsaP256Raw => {
-            use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
-            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).expect(PKCS8);
-            let private = pair.to_pkcs8v1().expect(PKCS8);
-            let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).expect(PKCS8);
-            (STANDARD.encode(public.as_ref()), STANDARD.encode(private.as_ref()))
+            let key = ecdsa_keys::generate(Curve::P256);
+            (key.spki_base64, key.pkcs8_base64)
         }
         Algorithm::Ed25519 => {
             let private = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect(PKCS8);
@@ -175,10 +170,7 @@ fn sign(check: &Check, keys: &SandboxKeys, message: &[u8]) -> Vec<u8> {
     let private = keys.private.get(&check.key.field).and_then(Value::as_str).expect(PKCS8);
     let pkcs8 = || STANDARD.decode(private).expect(PKCS8);
     let secret = || decode_key(&check.key, private).expect(PKCS8);
-    let ecdsa = |algorithm: &'static EcdsaSigningAlgorithm| {
-        let pair = EcdsaKeyPair::from_pkcs8(algorithm, &pkcs8()).expect(PKCS8);
-        pair.sign(&SystemRandom::new(), message).expect(PKCS8).as_ref().to_vec()
-    };
+    let ecdsa = |form| ecdsa_keys::sign_p256(&keys.private, &check.key.field, message, form);
     match check.algorithm {
         Algorithm::HmacSha1 => hmac_tag(HmacHash::Sha1, &secret(), &[message]),
         Algorithm::HmacSha256 => hmac_tag(HmacHash::Sha256, &secret(), &[message]),
@@ -193,8 +185,8 @@ fn sign(check: &Check, keys: &SandboxKeys, message: &[u8]) -> Vec<u8> {
             let key = rsa::RsaPrivateKey::from_pkcs8_der(&pkcs8()).expect(PKCS8);
             key.sign(rsa::Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(message)).expect(PKCS8)
         }
-        Algorithm::EcdsaP256Der => ecdsa(&ECDSA_P256_SHA256_ASN1_SIGNING),
-        Algorithm::EcdsaP256Raw => ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING),
+        Algorithm::EcdsaP256Der => ecdsa(EcdsaForm::Der),
+        Algorithm::EcdsaP256Raw => ecdsa(EcdsaForm::Raw),
         Algorithm::Ed25519 => {
             Ed25519KeyPair::from_pkcs8(&pkcs8()).expect(PKCS8).sign(message).as_ref().to_vec()
         }
