@@ -1,5 +1,8 @@
 //! Keys and certificates fetched from providers, kept for a while.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
