@@ -68,7 +68,9 @@ fn run(provider: &'static Provider, vector: &Value) -> Result<Option<Events>, Re
     let raw = request(provider, vector);
     let options = vector["options"].as_object().cloned().unwrap_or_default();
     let keys = KeySet::new("vector", key_set(vector, &options));
-    let now = UnixSeconds(options.get("now").and_then(Value::as_i64).unwrap_or(DEFAULT_NOW));
+    let option = |name: &str| options.get(name).and_then(Value::as_i64);
+    let now = option("now").or_else(|| option("now_ms").map(|ms| ms.div_euclid(1000)));
+    let now = UnixSeconds(now.unwrap_or(DEFAULT_NOW));
     let scheme = vector["scheme"].as_str().or_else(|| options.get("kind").and_then(Value::as_str));
     if let Some(part) = scheme.and_then(|scheme| provider.part(scheme)) {
         return (part.check)(&raw, &keys, now, &with_expectations(options, &vector["expect"])).map(|()| None);
@@ -158,6 +160,8 @@ fn our_kinds(word: &str) -> Expected {
         "mandate.unsigned" => "mandate.revoked",
         "submerchant.approved" => "merchant.approved",
         "submerchant.rejected" => "merchant.rejected",
+        "pass.saved" => "token.updated",
+        "pass.deleted" => "token.revoked",
         "payout.succeeded" | "settlement.split_result" | "settlement.split_returned" => "transfer.succeeded",
         "payout.failed" => "transfer.failed",
         ours => ours,

@@ -2,7 +2,7 @@
 //! signature, or to ask the provider.
 
 use aws_lc_rs::cipher::{
-    AES_128, AES_256, Algorithm, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
+    AES_128, AES_256, Algorithm, DecryptingKey, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey,
 };
 use aws_lc_rs::iv::FixedLength;
 
@@ -24,6 +24,19 @@ pub fn open_aes_ecb(key: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, Rejection>
 pub fn open_aes_cbc(key: &[u8], iv: [u8; 16], ciphertext: &[u8]) -> Result<Vec<u8>, Rejection> {
     let key = unbound(key).and_then(|key| PaddedBlockDecryptingKey::cbc_pkcs7(key).ok());
     open(key, DecryptionContext::Iv128(FixedLength::from(iv)), ciphertext)
+}
+
+/// Opens AES in counter mode whose counter begins at zero, which only a key of a single message allows; sealing is the
+/// same. The key has 16 or 32 bytes.
+///
+/// # Errors
+/// [`Rejection::DecryptFailed`] for a key of another length.
+pub fn aes_ctr_from_zero(key: &[u8], text: &[u8]) -> Result<Vec<u8>, Rejection> {
+    let key = unbound(key).and_then(|key| DecryptingKey::ctr(key).ok());
+    let mut buffer = text.to_vec();
+    let zero = DecryptionContext::Iv128(FixedLength::from([0; 16]));
+    let opened = key.and_then(|key| key.decrypt(&mut buffer, zero).ok().map(|opened| opened.to_vec()));
+    opened.ok_or(Rejection::DecryptFailed)
 }
 
 fn unbound(key: &[u8]) -> Option<UnboundCipherKey> {

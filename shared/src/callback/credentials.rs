@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::json::Json;
 use super::rejection::Rejection;
 
 /// Most key sets that one account may hold for one provider.
@@ -115,6 +116,22 @@ impl KeySet {
                 .collect(),
             Some(_) => Err(Rejection::unconfigured(name)),
         }
+    }
+
+    /// A JSON document, in place or as the text that was fetched.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is absent, neither an object nor the text of one, or repeats a name.
+    pub fn document(&self, name: &str) -> Result<Json, Rejection> {
+        let document = match self.fields.get(name) {
+            Some(Value::String(text)) => Json::parse(text.as_bytes()),
+            Some(object @ Value::Object(_)) => Json::parse(object.to_string().as_bytes()),
+            _ => return Err(Rejection::unconfigured(name)),
+        };
+        document
+            .ok()
+            .filter(|document| matches!(document, Json::Object(_)))
+            .ok_or_else(|| Rejection::unconfigured(name))
     }
 
     /// A switch; absent means off.

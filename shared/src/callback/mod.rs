@@ -10,6 +10,7 @@ pub mod cipher;
 pub mod credentials;
 pub mod fetched;
 pub mod form;
+pub mod google_envelope;
 pub mod json;
 pub mod jws;
 pub mod raw;

@@ -4,6 +4,8 @@ pub mod alipay;
 pub mod ask;
 pub mod described;
 pub mod facts;
+pub mod google_pay;
+pub mod google_wallet;
 pub mod paypal;
 pub mod read;
 pub mod registry;

@@ -38,6 +38,8 @@ const KINDS_BY_WORD: &[(&str, &[&str])] = &[
     ("settlement.split_result", &["transfer.succeeded", "transfer.failed"]),
     ("submerchant.approved", &["merchant.approved"]),
     ("submerchant.rejected", &["merchant.rejected"]),
+    ("pass.saved", &["token.updated"]),
+    ("pass.deleted", &["token.revoked"]),
     ("return_only", &[]),
     ("test", &[]),
 ];
