@@ -17,6 +17,10 @@ pub const ACCOUNTS_TABLE: &str = "PAYBELL_ACCOUNTS_TABLE";
 pub const CALLBACKS_QUEUE_URL: &str = "PAYBELL_CALLBACKS_QUEUE_URL";
 /// Address of its dead-letter queue.
 pub const CALLBACKS_DEAD_LETTERS_URL: &str = "PAYBELL_CALLBACKS_DEAD_LETTERS_URL";
+/// Address of the queue of hints.
+pub const HINTS_QUEUE_URL: &str = "PAYBELL_HINTS_URL";
+/// Address of its dead-letter queue.
+pub const HINTS_DEAD_LETTERS_URL: &str = "PAYBELL_HINTS_DEAD_LETTERS_URL";
 /// Address of the WebSocket API's management endpoint, stage included: `https://{api}.execute-api.{region}.amazonaws.com/{stage}`.
 pub const WEBSOCKET_ENDPOINT: &str = "PAYBELL_WEBSOCKET_ENDPOINT";
 
@@ -32,6 +36,10 @@ pub struct Config {
     pub callbacks_queue_url: String,
     /// Address of its dead-letter queue.
     pub callbacks_dead_letters_url: String,
+    /// Address of the queue of hints.
+    pub hints_queue_url: String,
+    /// Address of its dead-letter queue.
+    pub hints_dead_letters_url: String,
     /// Address of the WebSocket API's management endpoint.
     pub websocket_endpoint: String,
     /// Where DynamoDB is, when not where the SDK's own configuration (`AWS_ENDPOINT_URL`, region) says.
@@ -114,6 +122,8 @@ impl Config {
             },
             callbacks_queue_url: required(CALLBACKS_QUEUE_URL)?,
             callbacks_dead_letters_url: required(CALLBACKS_DEAD_LETTERS_URL)?,
+            hints_queue_url: required(HINTS_QUEUE_URL)?,
+            hints_dead_letters_url: required(HINTS_DEAD_LETTERS_URL)?,
             websocket_endpoint: required(WEBSOCKET_ENDPOINT)?,
             dynamodb_endpoint: None,
             sqs_endpoint: None,
@@ -209,6 +219,8 @@ mod tests {
             ACCOUNTS_TABLE,
             CALLBACKS_QUEUE_URL,
             CALLBACKS_DEAD_LETTERS_URL,
+            HINTS_QUEUE_URL,
+            HINTS_DEAD_LETTERS_URL,
             WEBSOCKET_ENDPOINT,
         ] {
             for bad in [None, Some(String::new())] {

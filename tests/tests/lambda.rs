@@ -97,9 +97,13 @@ fn environment(name: &str) -> Vec<(&'static str, String)> {
     {
         variables.push((table, table.to_lowercase()));
     }
-    for address in
-        [config::CALLBACKS_QUEUE_URL, config::CALLBACKS_DEAD_LETTERS_URL, config::WEBSOCKET_ENDPOINT]
-    {
+    for address in [
+        config::CALLBACKS_QUEUE_URL,
+        config::CALLBACKS_DEAD_LETTERS_URL,
+        config::HINTS_QUEUE_URL,
+        config::HINTS_DEAD_LETTERS_URL,
+        config::WEBSOCKET_ENDPOINT,
+    ] {
         variables.push((address, nowhere.to_owned()));
     }
     variables

@@ -18,7 +18,8 @@ use aws_config::SdkConfig;
 
 use crate::config::{Config, ConfigError};
 use crate::ports::{
-    AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, Inbox, OrderStore, Pusher, SystemClock,
+    AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, HintQueue, Inbox, OrderStore, Pusher,
+    SystemClock,
 };
 use crate::providers::Registry;
 
@@ -31,7 +32,7 @@ pub use items::order_from_stream_image;
 pub use items::order_to_stream_image;
 pub use orders::DynamoOrders;
 pub use pusher::GatewayPusher;
-pub use queue::SqsCallbackQueue;
+pub use queue::SqsQueue;
 
 /// One adapter for each port, and the providers.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct Adapters {
     pub accounts: Arc<dyn AccountStore>,
     /// The queue of verified callbacks.
     pub callbacks: Arc<dyn CallbackQueue>,
+    /// The queue of hints.
+    pub hints: Arc<dyn HintQueue>,
     /// Orders and references.
     pub orders: Arc<dyn OrderStore>,
     /// Users' inboxes.
@@ -72,10 +75,15 @@ impl Adapters {
         let accounts = DynamoAccounts::new(clients.dynamodb.clone(), &config.tables.accounts);
         Self {
             accounts: Arc::new(CachedAccounts::new(Arc::new(accounts), Arc::new(SystemClock))),
-            callbacks: Arc::new(SqsCallbackQueue::new(
+            callbacks: Arc::new(SqsQueue::new(
                 clients.sqs.clone(),
                 &config.callbacks_queue_url,
                 &config.callbacks_dead_letters_url,
+            )),
+            hints: Arc::new(SqsQueue::new(
+                clients.sqs.clone(),
+                &config.hints_queue_url,
+                &config.hints_dead_letters_url,
             )),
             orders: Arc::new(DynamoOrders::new(clients.dynamodb.clone(), &config.tables.orders)),
             inbox: Arc::new(DynamoInbox::new(clients.dynamodb.clone(), &config.tables.inbox)),

@@ -1,11 +1,11 @@
-//! The queue of verified callbacks on SQS.
+//! The queues of verified callbacks and of hints on SQS.
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 
 use super::error::port_error;
 use crate::callback::Verified;
-use crate::ports::{CallbackQueue, PortError};
+use crate::ports::{CallbackQueue, HintQueue, PortError};
 
 /// Most bytes of one message.
 ///
@@ -13,15 +13,15 @@ use crate::ports::{CallbackQueue, PortError};
 /// Amazon SQS Developer Guide, "Amazon SQS message quotas": 1 MiB.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-/// The callbacks queue.
+/// The callbacks queue, or the queue of hints.
 #[derive(Clone, Debug)]
-pub struct SqsCallbackQueue {
+pub struct SqsQueue {
     client: Client,
     queue_url: String,
     dead_letters_url: String,
 }
 
-impl SqsCallbackQueue {
+impl SqsQueue {
     /// The queue and its dead-letter queue at these addresses.
     pub fn new(client: Client, queue_url: impl Into<String>, dead_letters_url: impl Into<String>) -> Self {
         Self { client, queue_url: queue_url.into(), dead_letters_url: dead_letters_url.into() }
@@ -37,9 +37,20 @@ impl SqsCallbackQueue {
 }
 
 #[async_trait]
-impl CallbackQueue for SqsCallbackQueue {
+impl CallbackQueue for SqsQueue {
     async fn send(&self, verified: &Verified) -> Result<(), PortError> {
         self.send_to(&self.queue_url, verified.to_message()).await
+    }
+
+    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
+        self.send_to(&self.dead_letters_url, message.to_owned()).await
+    }
+}
+
+#[async_trait]
+impl HintQueue for SqsQueue {
+    async fn send(&self, hint: &Verified) -> Result<(), PortError> {
+        self.send_to(&self.queue_url, hint.to_message()).await
     }
 
     async fn set_aside(&self, message: &str) -> Result<(), PortError> {

@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    AccountStore, CallbackQueue, Clock, Connection, ConnectionStore, Inbox, InboxEntry, OrderStore,
-    PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, inbox_cursor,
+    AccountStore, CallbackQueue, Clock, Connection, ConnectionStore, HintQueue, Inbox, InboxEntry,
+    OrderStore, PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, inbox_cursor,
 };
 use crate::callback::{Credentials, UnixSeconds, Verified};
 use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
@@ -111,7 +111,7 @@ impl AccountStore for MemoryAccounts {
     }
 }
 
-/// The callbacks queue: messages as the queue would carry them.
+/// The queue of callbacks or of hints: messages as it would carry them.
 #[derive(Debug, Default)]
 pub struct MemoryQueue {
     /// What fails next.
@@ -132,18 +132,33 @@ impl MemoryQueue {
     }
 }
 
+impl MemoryQueue {
+    fn keep(&self, message: String, in_list: &Mutex<Vec<String>>) -> Result<(), PortError> {
+        self.faults.check()?;
+        lock(in_list).push(message);
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl CallbackQueue for MemoryQueue {
     async fn send(&self, verified: &Verified) -> Result<(), PortError> {
-        self.faults.check()?;
-        lock(&self.messages).push(verified.to_message());
-        Ok(())
+        self.keep(verified.to_message(), &self.messages)
     }
 
     async fn set_aside(&self, message: &str) -> Result<(), PortError> {
-        self.faults.check()?;
-        lock(&self.set_aside).push(message.to_owned());
-        Ok(())
+        self.keep(message.to_owned(), &self.set_aside)
+    }
+}
+
+#[async_trait]
+impl HintQueue for MemoryQueue {
+    async fn send(&self, hint: &Verified) -> Result<(), PortError> {
+        self.keep(hint.to_message(), &self.messages)
+    }
+
+    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
+        self.keep(message.to_owned(), &self.set_aside)
     }
 }
 

@@ -59,6 +59,15 @@ pub trait CallbackQueue: Send + Sync {
     async fn set_aside(&self, message: &str) -> Result<(), PortError>;
 }
 
+/// The queue of hints: callbacks of which the provider must be asked before they change anything.
+#[async_trait]
+pub trait HintQueue: Send + Sync {
+    /// Returns once the queue has stored it durably.
+    async fn send(&self, hint: &Verified) -> Result<(), PortError>;
+    /// As [`CallbackQueue::set_aside`], into the dead-letter queue of the hints.
+    async fn set_aside(&self, message: &str) -> Result<(), PortError>;
+}
+
 /// Where orders and the ties between references and orders are kept.
 #[async_trait]
 pub trait OrderStore: Send + Sync {

@@ -45,6 +45,8 @@ impl EmbeddedDynamoDb {
             tables: TableNames::with_prefix(""),
             callbacks_queue_url: format!("{endpoint}/queue"),
             callbacks_dead_letters_url: format!("{endpoint}/dead-letters"),
+            hints_queue_url: format!("{endpoint}/hints"),
+            hints_dead_letters_url: format!("{endpoint}/hints-dead-letters"),
             websocket_endpoint: endpoint.to_owned(),
             dynamodb_endpoint: Some(endpoint.to_owned()),
             sqs_endpoint: Some(endpoint.to_owned()),

@@ -29,9 +29,11 @@ use crate::Place;
 
 const CALLBACKS_QUEUE: &str = "callbacks";
 const CALLBACKS_DEAD_LETTERS: &str = "callbacks-dead-letters";
+const HINTS_QUEUE: &str = "hints";
+const HINTS_DEAD_LETTERS: &str = "hints-dead-letters";
 const NOTIFY_DEAD_LETTERS: &str = "notify-dead-letters";
 /// With the growing delay between receives this is a little over a day, so that a fault may last a night.
-const CALLBACK_RECEIVES_MAX: u32 = 110;
+const RECEIVES_MAX: u32 = 110;
 /// About four minutes of trying one record, after which the others of its stream no longer wait for it.
 const STREAM_RECORD_FAILURES_MAX: u32 = 30;
 /// Batches of callbacks that are applied side by side.
@@ -62,6 +64,8 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     let config = Config {
         callbacks_queue_url: format!("http://{}/000000000000/{CALLBACKS_QUEUE}", address.0),
         callbacks_dead_letters_url: format!("http://{}/000000000000/{CALLBACKS_DEAD_LETTERS}", address.0),
+        hints_queue_url: format!("http://{}/000000000000/{HINTS_QUEUE}", address.0),
+        hints_dead_letters_url: format!("http://{}/000000000000/{HINTS_DEAD_LETTERS}", address.0),
         websocket_endpoint: format!("http://{}", address.0),
         dynamodb_endpoint: None,
         sqs_endpoint: None,
@@ -133,13 +137,15 @@ async fn serve_internally(
 }
 
 async fn create_queues(store: &Store) -> Result<(), StartError> {
-    store.create_queue(CALLBACKS_DEAD_LETTERS, 30, None).await?;
     store.create_queue(NOTIFY_DEAD_LETTERS, 30, None).await?;
-    let redrive = Redrive {
-        dead_letter_queue: CALLBACKS_DEAD_LETTERS.to_owned(),
-        receive_count_max: CALLBACK_RECEIVES_MAX,
-    };
-    Ok(store.create_queue(CALLBACKS_QUEUE, 180, Some(redrive)).await?)
+    for (queue, dead_letters) in
+        [(CALLBACKS_QUEUE, CALLBACKS_DEAD_LETTERS), (HINTS_QUEUE, HINTS_DEAD_LETTERS)]
+    {
+        store.create_queue(dead_letters, 30, None).await?;
+        let redrive = Redrive { dead_letter_queue: dead_letters.to_owned(), receive_count_max: RECEIVES_MAX };
+        store.create_queue(queue, 180, Some(redrive)).await?;
+    }
+    Ok(())
 }
 
 /// The handlers with the ports that their Lambda binaries give them.

@@ -94,6 +94,8 @@ fn client(address: std::net::SocketAddr, access_key_id: &str) -> Client {
         tables: paybell_shared::config::TableNames::with_prefix(""),
         callbacks_queue_url: String::new(),
         callbacks_dead_letters_url: String::new(),
+        hints_queue_url: String::new(),
+        hints_dead_letters_url: String::new(),
         websocket_endpoint: format!("http://{address}"),
         dynamodb_endpoint: None,
         sqs_endpoint: None,
