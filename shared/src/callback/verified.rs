@@ -53,7 +53,6 @@ impl Verified {
     }
 
     /// A callback of a provider that signs nothing: it needs no proof, because it changes nothing.
-    #[allow(dead_code, reason = "the first provider that signs nothing brings its use")]
     pub(crate) fn hint(raw: &RawCallback, received_at: UnixSeconds) -> Self {
         Self {
             raw: raw.clone(),
@@ -69,7 +68,7 @@ impl Verified {
     }
 
     /// What the provider answered when it was asked about this callback.
-    pub fn answered(&self, answer: &Fetched) -> Self {
+    pub(crate) fn answered(&self, answer: &Fetched) -> Self {
         Self {
             received_at: answer.fetched_at(),
             origin: Origin::Answer,

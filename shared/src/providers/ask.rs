@@ -10,6 +10,7 @@ use crate::callback::{KeySet, RawCallback, Rejection, Verified};
 use crate::domain::PaymentEvent;
 
 use super::MappingError;
+use super::described::Description;
 
 /// One request to a provider. It prints without headers and body, which may hold a secret.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -87,14 +88,64 @@ pub struct KeyRequest {
 
 /// How a provider is asked about a callback that proves its sender but not the money, or proves nothing.
 #[derive(Clone, Copy)]
-pub struct Inquiry {
-    /// Whether a signed callback needs asking; hints always do.
-    pub asks: fn(&Verified) -> bool,
+pub enum Inquiry {
+    /// Code of its own.
+    Coded {
+        /// Whether a signed callback needs asking; hints always do.
+        asks: fn(&Verified) -> bool,
+        /// What to ask, with the account's key set.
+        requests: Inquire,
+        /// Accepts an answer about what was asked, and about this account.
+        require_answer: fn(&Verified, &KeySet) -> Result<(), MappingError>,
+        /// Reads the events out of one answer, which is the content of a callback with the origin
+        /// [`Answer`](crate::callback::Origin::Answer).
+        normalise: fn(&Verified) -> Result<Vec<PaymentEvent>, MappingError>,
+    },
+    /// The declarative scheme.
+    Described(&'static Description),
+}
+
+impl Inquiry {
+    /// Whether a signed callback needs asking.
+    pub fn asks(&self, verified: &Verified) -> bool {
+        match self {
+            Self::Coded { asks, .. } => asks(verified),
+            Self::Described(description) => description.asks(verified),
+        }
+    }
+
     /// What to ask, with the account's key set.
-    pub requests: Inquire,
-    /// Reads the events out of one answer, which is the content of a callback with the origin
-    /// [`Answer`](crate::callback::Origin::Answer).
-    pub normalise: fn(&Verified) -> Result<Vec<PaymentEvent>, MappingError>,
+    ///
+    /// # Errors
+    /// [`MappingError`] when the callback does not say what to ask about, or the key set lacks what asking needs.
+    pub fn requests(&self, verified: &Verified, keys: &KeySet) -> Result<Vec<FetchRequest>, MappingError> {
+        match self {
+            Self::Coded { requests, .. } => requests(verified, keys),
+            Self::Described(description) => description.inquiries(verified, keys),
+        }
+    }
+
+    /// Accepts an answer about what was asked, and about this account.
+    ///
+    /// # Errors
+    /// [`MappingError`] when it cannot be read or is about something else.
+    pub fn require_answer(&self, answer: &Verified, keys: &KeySet) -> Result<(), MappingError> {
+        match self {
+            Self::Coded { require_answer, .. } => require_answer(answer, keys),
+            Self::Described(description) => description.require_answer(answer, keys),
+        }
+    }
+
+    /// Reads the events out of one answer.
+    ///
+    /// # Errors
+    /// [`MappingError`] when the answer is not what the provider documents.
+    pub fn normalise(&self, answer: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
+        match self {
+            Self::Coded { normalise, .. } => normalise(answer),
+            Self::Described(description) => description.normalise_answer(answer),
+        }
+    }
 }
 
 /// What to ask about a callback, with the account's key set.

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::callback::{
-    Answer, Answers, Credentials, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified,
+    Answer, Answers, Credentials, Fetched, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified,
 };
 use crate::domain::{EventKind, PaymentEvent};
 
@@ -161,7 +161,7 @@ impl Provider {
     pub fn must_ask(&self, verified: &Verified) -> bool {
         match verified.origin() {
             Origin::Hint => true,
-            Origin::Signed => self.inquiry.is_some_and(|inquiry| (inquiry.asks)(verified)),
+            Origin::Signed => self.inquiry.is_some_and(|inquiry| inquiry.asks(verified)),
             Origin::Answer => false,
         }
     }
@@ -172,9 +172,26 @@ impl Provider {
     /// [`MappingError`] when the callback does not say what to ask about, or the key set lacks what asking needs.
     pub fn inquiries(&self, verified: &Verified, keys: &KeySet) -> Result<Vec<FetchRequest>, MappingError> {
         match self.inquiry {
-            Some(inquiry) if self.must_ask(verified) => (inquiry.requests)(verified, keys),
+            Some(inquiry) if self.must_ask(verified) => inquiry.requests(verified, keys),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// What the provider said about a callback, as a callback of its own with the origin
+    /// [`Answer`](crate::callback::Origin::Answer).
+    ///
+    /// # Errors
+    /// [`MappingError`] when the answer cannot be read, or is about something else or somebody else than asked.
+    pub fn answered(
+        &self,
+        about: &Verified,
+        answer: &Fetched,
+        keys: &KeySet,
+    ) -> Result<Verified, MappingError> {
+        let inquiry = self.inquiry.ok_or_else(|| MappingError::field("inquiry"))?;
+        let answered = about.answered(answer);
+        inquiry.require_answer(&answered, keys)?;
+        Ok(answered)
     }
 
     /// Proves a callback genuine with one of the account's active key sets.
@@ -216,7 +233,7 @@ impl Provider {
     /// [`ID_BYTES_MAX`].
     pub fn normalise(&self, verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
         let events = match (verified.origin(), &self.inquiry, &self.normalise) {
-            (Origin::Answer, Some(inquiry), _) => (inquiry.normalise)(verified),
+            (Origin::Answer, Some(inquiry), _) => inquiry.normalise(verified),
             (Origin::Answer, None, _) => Err(MappingError::Content),
             (_, _, Normalise::Coded(normalise)) => normalise(verified),
             (_, _, Normalise::Described(description)) => description.normalise(verified),

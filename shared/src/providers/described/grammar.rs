@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::super::Rail;
+use super::inquiry::InquiryRule;
 use super::place::{Place, Template};
 
 /// The whole table of one provider.
@@ -25,6 +26,8 @@ pub(crate) struct Grammar {
     pub answers: AnswersRule,
     pub credentials: Vec<CredentialRule>,
     /// The signature checks; the first one whose key field is in the key set applies, whatever the request says.
+    /// None where `inquiry.unsigned` takes callbacks as hints.
+    #[serde(default)]
     pub checks: Vec<Check>,
     #[serde(default)]
     pub timestamp: Option<TimestampRule>,
@@ -38,6 +41,9 @@ pub(crate) struct Grammar {
     pub parts: Vec<PartRule>,
     #[serde(default)]
     pub events: Option<EventsRule>,
+    /// How the provider is asked about callbacks that do not prove the money.
+    #[serde(default)]
+    pub inquiry: Option<InquiryRule>,
     /// Templates of the simulator's payloads by scenario; built-in providers keep theirs as fixtures.
     #[serde(default)]
     pub payloads: BTreeMap<String, String>,
@@ -253,7 +259,8 @@ pub(crate) struct OccurredAtRule {
     pub unit: TimeUnit,
 }
 
-/// What one type means: a `kind` of our vocabulary (or `ignored`), or one chosen by the value at a place.
+/// What one type means: a `kind` of our vocabulary (or `ignored`, or `ask` where the provider must be asked), or one
+/// chosen by the value at a place.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TypeRule {

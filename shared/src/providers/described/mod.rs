@@ -4,6 +4,7 @@
 //! is a built-in provider's file here and `[providers.NAME]` in a deployment's configuration.
 
 mod grammar;
+mod inquiry;
 mod listing;
 mod normalise;
 mod place;
@@ -21,7 +22,9 @@ use thiserror::Error;
 use crate::callback::{Answer, Answers, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::{EventKind, PaymentEvent};
 
-use super::{Covers, CredentialField, MappingError, Normalise, Part, Provider, Verify};
+use super::{
+    Covers, CredentialField, FetchRequest, Inquiry, MappingError, Normalise, Part, Provider, Verify,
+};
 pub(super) use normalise::money_on_the_wire;
 
 use grammar::{CoversRule, Grammar, PartCheck};
@@ -74,6 +77,7 @@ impl Description {
             problem: error.inner().message().trim().to_owned(),
         })?;
         validate::signature(name, &grammar).map_err(|problem| problem.of(name))?;
+        inquiry::validate(&grammar).map_err(|problem| problem.of(name))?;
         Ok(Self { name: name.to_owned(), grammar })
     }
 
@@ -97,6 +101,39 @@ impl Description {
     /// [`Rejection`] of the check that failed.
     pub fn verify(&self, raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
         verify::verify(&self.grammar, raw, keys, now)
+    }
+
+    /// Whether a signed callback says something of which the provider must be asked.
+    pub fn asks(&self, verified: &Verified) -> bool {
+        self.grammar.inquiry.is_some() && inquiry::asks(&self.grammar, verified)
+    }
+
+    /// What to ask the provider about a callback, with the account's key set.
+    ///
+    /// # Errors
+    /// [`MappingError`] when the callback does not say what to ask about, or the key set lacks what asking needs.
+    pub fn inquiries(&self, verified: &Verified, keys: &KeySet) -> Result<Vec<FetchRequest>, MappingError> {
+        self.inquiry().and_then(|rule| inquiry::requests(rule, verified, keys))
+    }
+
+    /// Accepts an answer about what the callback names, and about this account.
+    ///
+    /// # Errors
+    /// [`MappingError::Content`] when it cannot be read, [`MappingError::Field`] when it is about something else.
+    pub fn require_answer(&self, answer: &Verified, keys: &KeySet) -> Result<(), MappingError> {
+        self.inquiry().and_then(|rule| inquiry::require_answer(rule, answer, keys))
+    }
+
+    /// Reads the events of an answer as the description says.
+    ///
+    /// # Errors
+    /// As [`Description::normalise`].
+    pub fn normalise_answer(&self, answer: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
+        self.inquiry().and_then(|rule| inquiry::normalise(rule, &self.name, answer))
+    }
+
+    fn inquiry(&self) -> Result<&inquiry::InquiryRule, MappingError> {
+        self.grammar.inquiry.as_ref().ok_or_else(|| MappingError::field("inquiry"))
     }
 
     /// Accepts a key set that says whose callbacks are meant: with a public key, which the provider's other merchants
@@ -151,6 +188,7 @@ impl Description {
             verify: Verify::Described(self),
             addressee: |_| Ok(()),
             normalise,
+            inquiry: grammar.inquiry.is_some().then_some(Inquiry::Described(self)),
             parts: leak(grammar.parts.iter().map(|part| Part {
                 scheme: &part.kind,
                 about: &part.about,

@@ -8,7 +8,7 @@ use crate::domain::{EventKind, Money, MoneyError, PaymentEvent, Reference};
 use super::super::MappingError;
 use super::grammar::{AmountRule, AmountUnit, EventsRule, FactsRule, TypeRule};
 use super::place::{Place, Request, Scope};
-use super::validate::{IGNORED, needs};
+use super::validate::needs;
 use super::verify::parse_time;
 
 pub(super) fn normalise(
@@ -37,13 +37,9 @@ fn event(
     item: Option<&Json>,
 ) -> Result<Option<PaymentEvent>, MappingError> {
     let scope = Scope { request, keys: None, entries: Vec::new(), item };
-    let Some(type_name) = events.kind_name.text(&scope).map_err(unreadable)? else {
-        return Ok(None);
-    };
-    let Some(rule) = events.types.get(&type_name) else {
-        return Ok(None);
-    };
-    let (Some(kind), Some(facts)) = (kind(rule, &scope)?, facts(events, rule)) else {
+    let Some((rule, type_name, word)) = word(events, &scope)? else { return Ok(None) };
+    // `ignored` and `ask` are no kinds.
+    let (Some(kind), Some(facts)) = (EventKind::from_name(word), facts(events, rule)) else {
         return Ok(None);
     };
     let mut event = PaymentEvent::new(kind, provider, String::new(), verified.received_at());
@@ -63,15 +59,21 @@ fn event(
     complete(event, facts).map(Some)
 }
 
-fn kind(rule: &TypeRule, scope: &Scope<'_>) -> Result<Option<EventKind>, MappingError> {
-    let name = match &rule.kind_at {
+/// The word for what an event means: a kind of our vocabulary, or `ignored`, or `ask`.
+pub(super) fn word<'a>(
+    events: &'a EventsRule,
+    scope: &Scope<'_>,
+) -> Result<Option<(&'a TypeRule, String, &'a str)>, MappingError> {
+    let Some(type_name) = events.kind_name.text(scope).map_err(unreadable)? else { return Ok(None) };
+    let Some(rule) = events.types.get(&type_name) else { return Ok(None) };
+    let word = match &rule.kind_at {
         Some(place) => {
             let value = scope.text(place).map_err(unreadable)?;
             value.and_then(|value| rule.kinds.get(value.as_ref()))
         }
         None => rule.kind.as_ref(),
     };
-    Ok(name.filter(|name| *name != IGNORED).and_then(|name| EventKind::from_name(name)))
+    Ok(word.map(|word| (rule, type_name, word.as_str())))
 }
 
 fn facts<'a>(events: &'a EventsRule, rule: &TypeRule) -> Option<&'a FactsRule> {

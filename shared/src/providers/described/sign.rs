@@ -25,7 +25,10 @@ const PKCS8: &str = "sandbox keys hold what the sandbox made";
 impl Description {
     /// Fresh keys for the first way in which the provider may sign.
     pub fn generate_keys(&self) -> SandboxKeys {
-        self.generate_keys_for(&self.grammar.checks[0])
+        match self.grammar.checks.first() {
+            Some(check) => self.generate_keys_for(check),
+            None => SandboxKeys { key_set: self.made_up(Map::new()), private: Map::new() },
+        }
     }
 
     /// Fresh keys for each way in which the provider may sign.
@@ -43,6 +46,9 @@ impl Description {
     /// # Errors
     /// [`PayloadError::NotSignable`] when the description signs something that the sandbox cannot make up.
     pub fn sign(&self, keys: &SandboxKeys, payload: &Payload) -> Result<SignedRequest, PayloadError> {
+        if self.grammar.checks.is_empty() {
+            return Ok(unsigned(payload));
+        }
         let key_set = KeySet::new(KEY_ID, keys.key_set.clone());
         let check = chosen_check(&self.grammar, &key_set).map_err(|error| self.not_signable(&error))?;
         let Place::Header(signature_header) = &check.signature.at else {
@@ -81,11 +87,25 @@ impl Description {
             None => Value::String(shown),
         };
         key_set.insert(check.key.field.clone(), value);
-        for field in self.grammar.credentials.iter().filter(|field| field.required) {
-            let made_up = || Value::String(format!("sandbox-{}", rsa_keys::random_text(12)));
-            key_set.entry(field.name.clone()).or_insert_with(made_up);
+        SandboxKeys { key_set: self.made_up(key_set), private: by_field }
+    }
+
+    /// The key set with values for what else must be there, and for what asking the provider needs.
+    fn made_up(&self, mut key_set: Map<String, Value>) -> Map<String, Value> {
+        let inquiry = self.grammar.inquiry.as_ref();
+        let server = inquiry.and_then(|rule| rule.base_url.as_deref());
+        let suffix = inquiry.and_then(|rule| rule.host_suffix.as_deref()).unwrap_or(".example.com");
+        let asking = inquiry.map(|rule| rule.credentials()).unwrap_or_default();
+        for field in &self.grammar.credentials {
+            let made_up = || match server == Some(field.name.as_str()) {
+                true => Value::String(format!("https://sandbox{suffix}")),
+                false => Value::String(format!("sandbox-{}", rsa_keys::random_text(12))),
+            };
+            if field.required || asking.contains(field.name.as_str()) {
+                key_set.entry(field.name.clone()).or_insert_with(made_up);
+            }
         }
-        SandboxKeys { key_set, private: by_field }
+        key_set
     }
 
     /// The headers beside the signature that the description reads.
@@ -119,6 +139,16 @@ impl Description {
 
     fn not_signable(&self, rejection: &Rejection) -> PayloadError {
         PayloadError::NotSignable(format!("{}: {rejection}", self.name))
+    }
+}
+
+/// The request of a provider that signs nothing.
+fn unsigned(payload: &Payload) -> SignedRequest {
+    SignedRequest {
+        method: "POST",
+        query: String::new(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: payload.content.clone().into_bytes(),
     }
 }
 

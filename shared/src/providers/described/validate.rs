@@ -8,6 +8,7 @@ use super::grammar::{
     Algorithm, AmountRule, Check, CoversRule, EventsRule, FactsRule, Grammar, KeyEncoding, KeyRule,
     SignatureEncoding, SignatureRule, TimestampRule, TypeRule,
 };
+use super::inquiry::ASK;
 use super::place::{Place, Template};
 use super::verify::PART_KEY_FIELD;
 
@@ -27,8 +28,14 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub(super) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { field: field.into(), problem: problem.into() }
+    }
+
+    /// The same with the field below another one, instead of below `events`.
+    pub(super) fn within(self, parent: &str) -> Self {
+        let field = self.field.strip_prefix("events").unwrap_or(&self.field);
+        Self { field: format!("{parent}{field}"), ..self }
     }
 
     pub(super) fn of(self, provider: &str) -> DescriptionError {
@@ -36,7 +43,11 @@ impl Problem {
     }
 }
 
-fn require(holds: bool, field: impl Into<String>, problem: impl Into<String>) -> Result<(), Problem> {
+pub(super) fn require(
+    holds: bool,
+    field: impl Into<String>,
+    problem: impl Into<String>,
+) -> Result<(), Problem> {
     if holds { Ok(()) } else { Err(Problem::new(field, problem)) }
 }
 
@@ -53,7 +64,11 @@ pub(super) fn signature(name: &str, grammar: &Grammar) -> Result<(), Problem> {
         require(!repeated, format!("credentials[{index}].name"), "occurs twice")?;
         require(!field.name.trim().is_empty(), format!("credentials[{index}].name"), "must not be blank")?;
     }
-    require(!grammar.checks.is_empty(), "checks", "at least one is needed: nothing is accepted unsigned")?;
+    let hints = grammar.inquiry.as_ref().is_some_and(|rule| !rule.unsigned.is_empty());
+    let problem = "at least one is needed: nothing is accepted unsigned";
+    require(hints || !grammar.checks.is_empty(), "checks", problem)?;
+    let covers_nothing = grammar.covers == CoversRule::Nothing;
+    require(covers_nothing || !grammar.checks.is_empty(), "covers", "must be `nothing`: there is no check")?;
     for (index, rule) in grammar.checks.iter().enumerate() {
         check(grammar, rule, &format!("checks[{index}]"))?;
     }
@@ -189,7 +204,7 @@ fn in_request(place: &Place, field: &str) -> Result<(), Problem> {
     require(readable, field, format!("`{place}` is not part of the request"))
 }
 
-fn credential(grammar: &Grammar, name: &str, field: &str) -> Result<(), Problem> {
+pub(super) fn credential(grammar: &Grammar, name: &str, field: &str) -> Result<(), Problem> {
     let listed = grammar.credentials.iter().any(|have| have.name == name);
     require(listed, field, format!("`{name}` is not listed in `credentials`"))
 }
@@ -297,6 +312,11 @@ fn type_rule(grammar: &Grammar, events: &EventsRule, rule: &TypeRule, field: &st
     };
     for name in kinds {
         if name == IGNORED {
+            continue;
+        }
+        if name == ASK {
+            let problem = "is `ask`, and there is no `inquiry`";
+            require(grammar.inquiry.is_some(), format!("{field}.kind"), problem)?;
             continue;
         }
         let kind = EventKind::from_name(name).ok_or_else(|| {

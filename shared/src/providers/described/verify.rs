@@ -15,6 +15,7 @@ use super::grammar::{
     Algorithm, Check, Grammar, KeyEncoding, KeyRule, SignatureEncoding, SignatureRule, TimeUnit,
     TimestampRule,
 };
+use super::inquiry;
 use super::place::{Request, Scope};
 
 /// The key set's field that overrides a description's tolerance.
@@ -38,6 +39,9 @@ pub(super) fn verify(
     keys: &KeySet,
     now: UnixSeconds,
 ) -> Result<Verified, Rejection> {
+    if let Some(outcome) = inquiry::unsigned(grammar, raw, keys, now) {
+        return outcome;
+    }
     chosen_check(grammar, keys)?;
     let mut told: Option<Rejection> = None;
     for check in configured_checks(grammar, keys) {
@@ -117,9 +121,13 @@ pub(super) fn hmac_sha256_hex_part(
 
 /// The first check whose key the account holds.
 pub(super) fn chosen_check<'a>(grammar: &'a Grammar, keys: &KeySet) -> Result<&'a Check, Rejection> {
-    configured_checks(grammar, keys)
-        .next()
-        .ok_or_else(|| Rejection::unconfigured(grammar.checks[0].key.field.as_str()))
+    let unconfigured = || {
+        grammar
+            .checks
+            .first()
+            .map_or(Rejection::MissingSignature, |check| Rejection::unconfigured(&check.key.field))
+    };
+    configured_checks(grammar, keys).next().ok_or_else(unconfigured)
 }
 
 /// The checks whose keys the account holds: the configured keys choose the algorithms, never the request.
@@ -128,11 +136,18 @@ fn configured_checks<'a>(grammar: &'a Grammar, keys: &KeySet) -> impl Iterator<I
 }
 
 pub(super) fn require_addressee(grammar: &Grammar, keys: &KeySet) -> Result<(), Rejection> {
-    chosen_check(grammar, keys)?;
+    if !grammar.checks.is_empty() && !has_unsigned(grammar) {
+        chosen_check(grammar, keys)?;
+    }
     if !configured_checks(grammar, keys).any(|check| has_public_key(check.algorithm)) {
         return Ok(());
     }
     grammar.identity.iter().try_for_each(|rule| keys.text(&rule.expected).map(|_| ()))
+}
+
+/// Whether a callback may be a hint without any signature.
+fn has_unsigned(grammar: &Grammar) -> bool {
+    grammar.inquiry.as_ref().is_some_and(|rule| !rule.unsigned.is_empty())
 }
 
 fn has_public_key(algorithm: Algorithm) -> bool {

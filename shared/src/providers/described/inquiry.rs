@@ -1,0 +1,302 @@
+//! Asking the provider, as a description says: what to ask about a hint, which answers are believed, what they mean.
+
+mod rule;
+mod validate;
+
+use std::borrow::Cow;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::callback::json::Json;
+use crate::callback::{KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified};
+use crate::domain::PaymentEvent;
+
+use super::super::{FetchMethod, FetchRequest, MappingError};
+use super::grammar::{EventsRule, Grammar};
+use super::normalise;
+use super::place::{Place, Request, Scope, Segment, Template};
+
+pub(crate) use rule::InquiryRule;
+use rule::{Condition, RequestRule};
+pub(super) use validate::validate;
+
+/// Most bytes of a value that a callback puts into an address.
+pub const ASKED_BYTES_MAX: usize = 128;
+/// Most requests that one callback may cause; GoCardless sends up to 250 events at once.
+pub const REQUESTS_MAX: usize = 256;
+/// The key set's field that chooses the test environment.
+pub const ENVIRONMENT_FIELD: &str = "environment";
+/// The value of [`ENVIRONMENT_FIELD`] that chooses it.
+const SANDBOX: &str = "sandbox";
+/// The word in place of a kind for a type of which the provider must be asked.
+pub(super) const ASK: &str = "ask";
+
+/// What stands in an address as it is; everything else is percent-encoded.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A callback without a signature, taken as a hint where the description allows that; `None` where it does not, or
+/// where there is a signature, which must then be right.
+pub(super) fn unsigned(
+    grammar: &Grammar,
+    raw: &RawCallback,
+    keys: &KeySet,
+    now: UnixSeconds,
+) -> Option<Result<Verified, Rejection>> {
+    let rule = grammar.inquiry.as_ref().filter(|rule| !rule.unsigned.is_empty())?;
+    let request = Request::new(raw, raw.body());
+    let scope = Scope { request: &request, keys: Some(keys), entries: Vec::new(), item: None };
+    let is_signed = grammar.checks.iter().any(|check| match scope.bytes(&check.signature.at) {
+        Ok(value) => value.is_some(),
+        // Twice, or in a body that cannot be read: for the check to refuse.
+        Err(_) => matches!(check.signature.at, Place::Header(_)),
+    });
+    (!is_signed).then(|| unsigned_hint(rule, raw, &scope, now))
+}
+
+fn unsigned_hint(
+    rule: &InquiryRule,
+    raw: &RawCallback,
+    scope: &Scope<'_>,
+    now: UnixSeconds,
+) -> Result<Verified, Rejection> {
+    let mut missing = None;
+    let is_there = rule.unsigned.iter().any(|place| match scope.text(place) {
+        Ok(Some(_)) => true,
+        Ok(None) => {
+            missing.get_or_insert_with(|| place.missing());
+            false
+        }
+        Err(rejection) => {
+            missing.get_or_insert(rejection);
+            false
+        }
+    });
+    if !is_there {
+        return Err(missing.unwrap_or(Rejection::MissingSignature));
+    }
+    // Whoever cannot ask must not acknowledge: nobody would ever learn what it was about.
+    for field in rule.credentials() {
+        scope.keys.map_or(Err(Rejection::unconfigured(field)), |keys| keys.text(field))?;
+    }
+    Ok(Verified::hint(raw, now))
+}
+
+/// Whether a signed callback says something of which the provider must be asked.
+pub(super) fn asks(grammar: &Grammar, verified: &Verified) -> bool {
+    let Some(events) = &grammar.events else { return false };
+    let request = Request::new(verified.raw(), verified.content());
+    let asks = |item| {
+        let scope = Scope { request: &request, keys: None, entries: Vec::new(), item };
+        normalise::word(events, &scope).ok().flatten().is_some_and(|(_, _, word)| word == ASK)
+    };
+    match items(events.items.as_deref(), &request) {
+        None => asks(None),
+        Some(items) => items.iter().any(|item| asks(Some(item))),
+    }
+}
+
+/// What to ask about a callback.
+pub(super) fn requests(
+    rule: &InquiryRule,
+    verified: &Verified,
+    keys: &KeySet,
+) -> Result<Vec<FetchRequest>, MappingError> {
+    let request = Request::new(verified.raw(), verified.content());
+    let mut requests = Vec::new();
+    for wanted in &rule.requests {
+        let scope = |item| Scope { request: &request, keys: Some(keys), entries: Vec::new(), item };
+        match items(wanted.items.as_deref(), &request) {
+            None if wanted.items.is_some() => {}
+            None => requests.extend(fetch(rule, wanted, &scope(None))?),
+            Some(items) => {
+                for item in items {
+                    requests.extend(fetch(rule, wanted, &scope(Some(item)))?);
+                }
+            }
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    requests.retain(|request| seen.insert(request.clone()));
+    if requests.len() > REQUESTS_MAX { Err(MappingError::field("requests")) } else { Ok(requests) }
+}
+
+fn items<'a>(pointer: Option<&str>, request: &'a Request<'_>) -> Option<&'a [Json]> {
+    match request.json().ok()?.at(pointer?)? {
+        Json::Array(items) => Some(items),
+        _ => None,
+    }
+}
+
+/// The request of a rule whose conditions hold.
+fn fetch(
+    rule: &InquiryRule,
+    wanted: &RequestRule,
+    scope: &Scope<'_>,
+) -> Result<Option<FetchRequest>, MappingError> {
+    if !wanted.when.iter().all(|condition| holds(condition, scope)) {
+        return Ok(None);
+    }
+    let (host, base_path) = host(rule, scope)?;
+    let path = text(&wanted.path, scope, |value| Ok(utf8_percent_encode(asked(value)?, ENCODED).into()))?;
+    let mut request = FetchRequest {
+        method: FetchMethod::Get,
+        url: format!("https://{host}{base_path}{path}"),
+        pinned_host: host,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    for (name, value) in &wanted.headers {
+        request = request.with_header(name, text(value, scope, plain)?);
+    }
+    if let Some(basic) = &wanted.basic {
+        let (user, password) = (text(&basic.user, scope, plain)?, text(&basic.password, scope, plain)?);
+        let value = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        request = request.with_header("authorization", value);
+    }
+    Ok(Some(request))
+}
+
+fn holds(condition: &Condition, scope: &Scope<'_>) -> bool {
+    // What cannot be read there is not there: a form has no JSON.
+    let Some(value) = scope.text(&condition.at).ok().flatten() else { return false };
+    let begins = condition.starts_with.as_deref().is_none_or(|prefix| value.starts_with(prefix));
+    begins && (condition.one_of.is_empty() || condition.one_of.iter().any(|have| *have == value))
+}
+
+/// The pinned host, and the path before what is asked: from the description, or from the account's own server.
+fn host(rule: &InquiryRule, scope: &Scope<'_>) -> Result<(String, String), MappingError> {
+    let credential = |field: &str| {
+        let keys = scope.keys.ok_or_else(|| MappingError::field(field))?;
+        keys.text_if_any(field).map_err(|_| MappingError::field(field))
+    };
+    if let Some(field) = &rule.base_url {
+        let base = credential(field)?.ok_or_else(|| MappingError::field(field.as_str()))?;
+        return own_server(base, rule.host_suffix.as_deref())
+            .ok_or_else(|| MappingError::field(field.as_str()));
+    }
+    let host = match (credential(ENVIRONMENT_FIELD)?, &rule.sandbox_host) {
+        (Some(SANDBOX), Some(host)) => Some(host),
+        (Some(SANDBOX), None) => None,
+        _ => rule.host.as_ref(),
+    };
+    Ok((host.ok_or_else(|| MappingError::field(ENVIRONMENT_FIELD))?.clone(), String::new()))
+}
+
+/// Host and path of `https://host[:port][/path]`, or of a bare host, without anything else that an address may hold.
+fn own_server(base: &str, suffix: Option<&str>) -> Option<(String, String)> {
+    let rest = match base.split_once("://") {
+        Some(("https", rest)) => rest,
+        Some(_) => return None,
+        None => base,
+    };
+    let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
+    let path = path.trim_end_matches('/');
+    let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
+    let plain = |text: &str, also: &[u8]| {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte)) && !text.contains("..")
+    };
+    let is_name = !name.is_empty() && plain(name, b"-.") && !name.starts_with(['.', '-']);
+    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let fits = suffix.is_none_or(|suffix| name.len() > suffix.len() && name.ends_with(suffix));
+    let fits = is_name && is_port && fits && plain(path, b"-_./");
+    let path = if path.is_empty() { String::new() } else { format!("/{path}") };
+    fits.then(|| (host.to_ascii_lowercase(), path))
+}
+
+/// A value that a callback wants asked about: anybody may have made it up.
+fn asked(value: &str) -> Result<&str, MappingError> {
+    let plain = !value.is_empty()
+        && value.len() <= ASKED_BYTES_MAX
+        && !matches!(value, "." | "..")
+        && !value.chars().any(char::is_control);
+    if plain { Ok(value) } else { Err(MappingError::field("id")) }
+}
+
+/// A value of a header: nothing that could end it.
+fn plain(value: &str) -> Result<Cow<'_, str>, MappingError> {
+    if value.chars().any(char::is_control) { Err(MappingError::field("header")) } else { Ok(value.into()) }
+}
+
+fn text(
+    template: &Template,
+    scope: &Scope<'_>,
+    write: impl Fn(&str) -> Result<Cow<'_, str>, MappingError>,
+) -> Result<String, MappingError> {
+    let mut text = String::new();
+    for segment in &template.0 {
+        match segment {
+            Segment::Literal(literal) => text.push_str(literal),
+            Segment::At(place) => {
+                let absent = || MappingError::field(place.to_string());
+                let value = scope.text(place).map_err(|_| absent())?.ok_or_else(absent)?;
+                text.push_str(&write(&value)?);
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Accepts an answer about what the callback names, and about this account.
+pub(super) fn require_answer(
+    rule: &InquiryRule,
+    answer: &Verified,
+    keys: &KeySet,
+) -> Result<(), MappingError> {
+    let content = Request::new(answer.raw(), answer.content());
+    let scope = Scope { request: &content, keys: Some(keys), entries: Vec::new(), item: None };
+    content.json().map_err(|_| MappingError::Content)?;
+    let mismatch = || MappingError::field(rule.answered.first().map_or("id".to_owned(), ToString::to_string));
+    let answered = scope.first_text(&rule.answered).map_err(|_| mismatch())?.ok_or_else(mismatch)?;
+    if !names(rule, answer.raw()).any(|asked| asked == answered) {
+        return Err(mismatch());
+    }
+    for identity in rule.identity.iter().filter(|identity| keys.has(&identity.expected)) {
+        let wrong = || MappingError::field(identity.at.to_string());
+        let actual = scope.text(&identity.at).map_err(|_| wrong())?;
+        let expected = keys.text(&identity.expected).map_err(|_| wrong())?;
+        if actual.as_deref() != Some(expected) {
+            return Err(wrong());
+        }
+    }
+    Ok(())
+}
+
+/// Every id that a callback names, in each of its members too.
+fn names(rule: &InquiryRule, raw: &RawCallback) -> impl Iterator<Item = String> {
+    let request = Request::new(raw, raw.body());
+    let mut names = Vec::new();
+    let mut collect = |item| {
+        let scope = Scope { request: &request, keys: None, entries: Vec::new(), item };
+        let found = rule.asked.iter().filter_map(|place| scope.text(place).ok().flatten());
+        names.extend(found.map(Cow::into_owned));
+    };
+    collect(None);
+    let lists = rule.requests.iter().filter_map(|wanted| items(wanted.items.as_deref(), &request));
+    lists.flatten().for_each(|item| collect(Some(item)));
+    names.into_iter()
+}
+
+/// The events of an answer: of it as a whole, and of the members of its lists.
+pub(super) fn normalise(
+    rule: &InquiryRule,
+    provider: &str,
+    answer: &Verified,
+) -> Result<Vec<PaymentEvent>, MappingError> {
+    if answer.origin() != Origin::Answer {
+        return Err(MappingError::Content);
+    }
+    let request = Request::new(answer.raw(), answer.content());
+    let content = request.json().map_err(|_| MappingError::Content)?;
+    let mut events = Vec::new();
+    for rule in rule.events.iter().filter(|rule| has_items(rule, content)) {
+        events.extend(normalise::normalise(rule, provider, answer)?);
+    }
+    Ok(events)
+}
+
+/// A list that is not there is empty: most payments have no refunds.
+fn has_items(rule: &EventsRule, content: &Json) -> bool {
+    let list = rule.items.as_deref().map(|pointer| content.at(pointer));
+    !matches!(list, Some(None | Some(Json::Null)))
+}

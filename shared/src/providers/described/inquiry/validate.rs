@@ -1,0 +1,101 @@
+//! What `[inquiry]` must not say.
+
+use super::super::grammar::{Check, CoversRule, Grammar};
+use super::super::place::{Place, Segment};
+use super::super::validate::{self, Problem, credential, require};
+use super::rule::{InquiryRule, RequestRule};
+
+/// Stands for TLS in the check of an answer's events: all of the body is proved, nothing else is there.
+const TLS: &str = r#"
+algorithm = "hmac-sha256"
+key = { field = "tls", encoding = "utf8" }
+signature = { at = "header:tls", encoding = "hex" }
+signed = "{body}"
+"#;
+
+/// Checks the inquiry of a description.
+pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(), Problem> {
+    let Some(rule) = &grammar.inquiry else { return Ok(()) };
+    hosts(grammar, rule)?;
+    for (name, places) in [("asked", &rule.asked), ("unsigned", &rule.unsigned)] {
+        for place in places {
+            let readable = !matches!(place, Place::Credential(_) | Place::Entry(_));
+            require(readable, format!("inquiry.{name}"), format!("`{place}` is not part of the callback"))?;
+        }
+    }
+    require(!rule.asked.is_empty(), "inquiry.asked", "is empty: any answer would do")?;
+    require(!rule.answered.is_empty(), "inquiry.answered", "is empty: any answer would do")?;
+    for place in rule.answered.iter().chain(rule.identity.iter().map(|identity| &identity.at)) {
+        in_answer(place, "inquiry.answered")?;
+    }
+    for identity in &rule.identity {
+        credential(grammar, &identity.expected, "inquiry.identity.expected")?;
+    }
+    require(!rule.requests.is_empty(), "inquiry.requests", "is empty: nothing would ever be asked")?;
+    for (index, wanted) in rule.requests.iter().enumerate() {
+        request(grammar, wanted, &format!("inquiry.requests[{index}]"))?;
+    }
+    require(!rule.events.is_empty(), "inquiry.events", "is empty: no answer would mean anything")?;
+    for (index, events) in rule.events.iter().enumerate() {
+        let check: Check = toml::from_str(TLS)
+            .map_err(|error| Problem::new("inquiry.events", error.message().to_owned()))?;
+        let answer = Grammar {
+            covers: CoversRule::Body,
+            checks: vec![check],
+            events: Some(events.clone()),
+            inquiry: None,
+            ..grammar.clone()
+        };
+        validate::events(&answer).map_err(|problem| problem.within(&format!("inquiry.events[{index}]")))?;
+    }
+    Ok(())
+}
+
+fn hosts(grammar: &Grammar, rule: &InquiryRule) -> Result<(), Problem> {
+    let one = rule.host.is_some() != rule.base_url.is_some();
+    require(one, "inquiry.host", "either `host` or `base_url` says who is asked")?;
+    for (name, host) in [("host", &rule.host), ("sandbox_host", &rule.sandbox_host)] {
+        let is_name = |host: &String| {
+            host.contains('.')
+                && host.bytes().all(|byte| {
+                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+                })
+        };
+        require(host.as_ref().is_none_or(is_name), format!("inquiry.{name}"), "is not a host's name")?;
+    }
+    if rule.sandbox_host.is_some() {
+        credential(grammar, super::ENVIRONMENT_FIELD, "inquiry.sandbox_host")?;
+    }
+    match &rule.base_url {
+        Some(field) => credential(grammar, field, "inquiry.base_url"),
+        None => require(rule.host_suffix.is_none(), "inquiry.host_suffix", "needs `base_url`"),
+    }
+}
+
+fn request(grammar: &Grammar, wanted: &RequestRule, field: &str) -> Result<(), Problem> {
+    let rooted = matches!(wanted.path.0.first(), Some(Segment::Literal(text)) if text.starts_with('/'));
+    require(rooted, format!("{field}.path"), "must begin with `/`, so that the host ends there")?;
+    for condition in &wanted.when {
+        let said = condition.starts_with.is_some() || !condition.one_of.is_empty();
+        require(said, format!("{field}.when"), "needs `one_of` or `starts_with`")?;
+    }
+    let mut asks = false;
+    for place in wanted.templates().flat_map(super::Template::places) {
+        match place {
+            Place::Credential(name) => credential(grammar, name, field)?,
+            Place::Entry(_) | Place::Body => {
+                return Err(Problem::new(field, format!("`{place}` cannot be asked about")));
+            }
+            Place::Item(_) if wanted.items.is_none() => {
+                return Err(Problem::new(field, format!("`{place}` needs `items`")));
+            }
+            _ => asks = true,
+        }
+    }
+    require(asks, format!("{field}.path"), "names nothing of the callback")
+}
+
+fn in_answer(place: &Place, field: &str) -> Result<(), Problem> {
+    let readable = matches!(place, Place::Json(_));
+    require(readable, field, format!("`{place}` is not in the answer, which is JSON"))
+}
