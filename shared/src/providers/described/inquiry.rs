@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::callback::address::is_host_name;
 use crate::callback::json::Json;
 use crate::callback::{KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::PaymentEvent;
@@ -183,25 +184,23 @@ fn host(rule: &InquiryRule, scope: &Scope<'_>) -> Result<(String, String), Mappi
     Ok((host.ok_or_else(|| MappingError::field(ENVIRONMENT_FIELD))?.clone(), String::new()))
 }
 
-/// Host and path of `https://host[:port][/path]`, or of a bare host, without anything else that an address may hold.
+/// Host and path of `https://host[/path]`, or of a bare host, without anything else that an address may hold.
 fn own_server(base: &str, suffix: Option<&str>) -> Option<(String, String)> {
     let rest = match base.split_once("://") {
         Some(("https", rest)) => rest,
         Some(_) => return None,
         None => base,
     };
-    let (host, path) = rest.split_once('/').map_or((rest, ""), |(host, path)| (host, path));
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let path = path.trim_end_matches('/');
-    let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
-    let plain = |text: &str, also: &[u8]| {
-        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte)) && !text.contains("..")
+    let is_segment = |segment: &str| {
+        !matches!(segment, "" | "." | "..")
+            && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    let is_name = !name.is_empty() && plain(name, b"-.") && !name.starts_with(['.', '-']);
-    let is_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-    let fits = suffix.is_none_or(|suffix| name.len() > suffix.len() && name.ends_with(suffix));
-    let fits = is_name && is_port && fits && plain(path, b"-_./");
+    let is_path = path.is_empty() || path.split('/').all(is_segment);
+    let fits = suffix.is_none_or(|suffix| host.len() > suffix.len() && host.ends_with(suffix));
     let path = if path.is_empty() { String::new() } else { format!("/{path}") };
-    fits.then(|| (host.to_ascii_lowercase(), path))
+    (is_host_name(host) && is_path && fits).then(|| (host.to_owned(), path))
 }
 
 /// A value that a callback wants asked about: anybody may have made it up.
@@ -209,7 +208,7 @@ fn asked(value: &str) -> Result<&str, MappingError> {
     let plain = !value.is_empty()
         && value.len() <= ASKED_BYTES_MAX
         && !matches!(value, "." | "..")
-        && !value.chars().any(char::is_control);
+        && !value.chars().any(|character| character.is_control() || matches!(character, '/' | '\\'));
     if plain { Ok(value) } else { Err(MappingError::field("id")) }
 }
 

@@ -1,5 +1,7 @@
 //! What `[inquiry]` must not say.
 
+use crate::callback::address::is_host_name;
+
 use super::super::grammar::{Check, CoversRule, Grammar};
 use super::super::place::{Place, Segment};
 use super::super::validate::{self, Problem, credential, require};
@@ -55,12 +57,7 @@ fn hosts(grammar: &Grammar, rule: &InquiryRule) -> Result<(), Problem> {
     let one = rule.host.is_some() != rule.base_url.is_some();
     require(one, "inquiry.host", "either `host` or `base_url` says who is asked")?;
     for (name, host) in [("host", &rule.host), ("sandbox_host", &rule.sandbox_host)] {
-        let is_name = |host: &String| {
-            host.contains('.')
-                && host.bytes().all(|byte| {
-                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
-                })
-        };
+        let is_name = |host: &String| is_host_name(host);
         require(host.as_ref().is_none_or(is_name), format!("inquiry.{name}"), "is not a host's name")?;
     }
     if rule.sandbox_host.is_some() {
