@@ -16,12 +16,15 @@ pub struct Registry {
 #[rustfmt::skip]
 static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::alipay::PROVIDER,
+    described("cashfree", include_str!("cashfree.toml")),
     &super::paypal::PROVIDER,
     described("razorpay", include_str!("razorpay.toml")),
+    described("square", include_str!("square.toml")),
     described("standard_webhooks", include_str!("standard_webhooks.toml")),
     super::stripe::provider(),
     &super::unionpay::PROVIDER,
     &super::wechatpay_v3::PROVIDER,
+    described("worldline", include_str!("worldline.toml")),
 ]);
 
 /// The built-in providers, in the order in which they are listed.
