@@ -27,11 +27,15 @@ pub struct SecondAccount {
 }
 
 impl SecondAccount {
+    /// Its keys for a provider.
+    pub fn keys(&self, provider: &Provider) -> &SandboxKeys {
+        let keys = self.keys.iter().find(|(name, _)| *name == provider.name);
+        &keys.unwrap_or_else(|| panic!("no keys for `{}`", provider.name)).1
+    }
+
     /// A payment of the order in `facts`, signed with this account's keys.
     pub fn paid(&self, provider: &Provider, facts: &Facts) -> SignedRequest {
-        let keys = self.keys.iter().find(|(name, _)| *name == provider.name);
-        let (_, keys) = keys.unwrap_or_else(|| panic!("no keys for `{}`", provider.name));
-        let steps = plan(provider, keys, Scenario::Paid, facts);
+        let steps = plan(provider, self.keys(provider), Scenario::Paid, facts);
         let steps = steps.unwrap_or_else(|error| panic!("{}: {error}", provider.name));
         let request = steps.into_iter().find_map(|step| match step {
             Step::Send(delivery) => Some(delivery.request),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use paybell_shared::domain::SubjectKind;
 use paybell_shared::sandbox::SignedRequest;
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Method};
@@ -93,9 +94,19 @@ impl Api {
         self.get(&format!("/orders/{order_id}")).await
     }
 
+    /// `GET /orders/{id}?kind=…`, for an order or another kind of thing.
+    pub async fn subject(&self, kind: SubjectKind, id: &str) -> Answer {
+        self.get(&format!("/orders/{id}?kind={}", kind.name())).await
+    }
+
     /// The order as JSON, `null` when there is none.
     pub async fn order_if_any(&self, order_id: &str) -> Value {
-        let answer = self.order(order_id).await;
+        self.subject_if_any(SubjectKind::Order, order_id).await
+    }
+
+    /// The order or other thing as JSON, `null` when there is none.
+    pub async fn subject_if_any(&self, kind: SubjectKind, id: &str) -> Value {
+        let answer = self.subject(kind, id).await;
         if answer.status == 404 { Value::Null } else { answer.json_of(200) }
     }
 

@@ -16,7 +16,7 @@ use paybell_shared::sandbox::{SandboxKeys, SignedRequest};
 use serde_json::{Map, Value, json};
 
 use crate::conformance::mutations::{MUTATIONS, Must, signature_places};
-use crate::conformance::{ACCOUNT, Case, NOW, PAYLOADS, fixture_folder};
+use crate::conformance::{ACCOUNT, Case, NOW, fixture_folder};
 
 /// Name of the vector that is genuine but received a day after it was sent.
 pub const RECEIVED_LATER: &str = "received a day later";
@@ -63,11 +63,11 @@ fn text(value: &Value) -> String {
 }
 
 fn vectors(case: &Case) -> Vec<Value> {
-    let genuine = PAYLOADS.iter().map(|payload| {
+    let genuine = case.payloads().into_iter().map(|payload| {
         let request = case.request(payload);
         vector(case, payload, &request, NOW, &case.judge(&request))
     });
-    let paid = case.request("paid");
+    let paid = case.request(case.main());
     let mutated = MUTATIONS.iter().filter(|mutation| mutation.must == Must::Reject).filter_map(|mutation| {
         let changed = (mutation.apply)(&paid).into_iter().find(|changed| *changed != paid)?;
         Some(vector(case, mutation.name, &changed, NOW, &case.judge(&changed)))

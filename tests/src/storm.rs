@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use paybell_cli::simulate::request::raw_callback;
 use paybell_cli::simulate::{Facts, Outcome, Scenario, Step};
 use paybell_shared::callback::{Credentials, KeySet};
-use paybell_shared::providers::Provider;
+use paybell_shared::providers::{Provider, Reply};
 use paybell_shared::sandbox::SignedRequest;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -50,6 +50,7 @@ pub struct Storm {
 }
 
 struct PlannedOrder {
+    provider: &'static Provider,
     facts: Facts,
     user: &'static str,
     scenario: Scenario,
@@ -61,7 +62,7 @@ struct PlannedOrder {
 #[derive(Clone)]
 enum Job {
     Register(Value),
-    Deliver(&'static Provider, Arc<SignedRequest>),
+    Deliver(&'static Provider, Arc<SignedRequest>, Arc<Reply>),
 }
 
 /// A storm under way.
@@ -73,7 +74,9 @@ pub struct Sending {
 impl Storm {
     /// Plans at least `callbacks_min` callbacks and registers the orders that are not to be registered late.
     pub async fn prepare(world: &World, rng: &mut Rng, callbacks_min: usize) -> Self {
-        let providers: Vec<&'static Provider> = world.providers().collect();
+        let fits = |provider: &&Provider| SCENARIOS.iter().all(|scenario| scenario.fits(provider));
+        let tells_all = |provider: &&Provider| provider.inquiry.is_none();
+        let providers: Vec<&'static Provider> = world.providers().filter(fits).filter(tells_all).collect();
         let mut storm = Self { orders: Vec::new(), jobs: Vec::new(), callbacks: 0 };
         let mut early = Vec::new();
         while storm.callbacks < callbacks_min {
@@ -99,7 +102,7 @@ impl Storm {
     /// The requests, for [`crate::logs::assert_clean`].
     pub fn requests(&self) -> Vec<SignedRequest> {
         let requests = self.jobs.iter().filter_map(|job| match job {
-            Job::Deliver(_, request) => Some(SignedRequest::clone(request)),
+            Job::Deliver(_, request, _) => Some(SignedRequest::clone(request)),
             Job::Register(_) => None,
         });
         requests.collect()
@@ -157,6 +160,7 @@ impl Storm {
         let facts = world.facts(provider, &format!("storm{number:05}"));
         let mut order = PlannedOrder {
             user,
+            provider,
             scenario,
             outcome: Outcome::Unchanged,
             events: BTreeSet::new(),
@@ -167,7 +171,7 @@ impl Storm {
             match step {
                 Step::Send(delivery) => {
                     order.events.extend(event_keys(world, provider, &delivery.request, &facts));
-                    let job = Job::Deliver(provider, Arc::new(delivery.request));
+                    let job = Job::Deliver(provider, Arc::new(delivery.request), Arc::new(delivery.answer));
                     self.jobs.extend(std::iter::repeat_n(job, delivery.copies));
                     self.callbacks += delivery.copies;
                 }
@@ -213,7 +217,7 @@ impl PlannedOrder {
     }
 
     fn expected_kinds(&self) -> BTreeMap<String, usize> {
-        told::expected_kinds(self.scenario, self.outcome)
+        told::expected_kinds(self.provider, self.scenario, self.outcome)
     }
 
     fn kinds_that_count(&self, told: &[&Value]) -> BTreeMap<String, usize> {
@@ -250,8 +254,7 @@ impl Sender {
                 let answer = self.api.try_call(Method::POST, "/orders", Some(order)).await;
                 answer.is_ok_and(|answer| matches!(answer.status, 200 | 201))
             }
-            Job::Deliver(provider, request) => {
-                let success = &provider.answers.success;
+            Job::Deliver(provider, request, success) => {
                 let answer = self.api.deliver(&self.account, provider.name, request).await;
                 answer.is_ok_and(|answer| answer.status == success.status && answer.body == success.body)
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use paybell_cli::simulate::{Outcome, Scenario};
+use paybell_shared::providers::Provider;
 use serde_json::Value;
 
 /// Notifications by id. Panics when one id is there twice.
@@ -29,11 +30,18 @@ pub fn text<'a>(notification: &'a Value, name: &str) -> &'a str {
 }
 
 /// How many notifications of each kind a scenario means that ends with this outcome.
-pub fn expected_kinds(scenario: Scenario, outcome: Outcome) -> BTreeMap<String, usize> {
+pub fn expected_kinds(provider: &Provider, scenario: Scenario, outcome: Outcome) -> BTreeMap<String, usize> {
+    let main = match provider.main_payload() {
+        Some(("transferred", _)) => "transfer.succeeded",
+        Some(("signed", _)) => "mandate.signed",
+        Some(("approved", _)) => "merchant.approved",
+        Some(("token-updated", _)) => "token.updated",
+        _ => "payment.captured",
+    };
     let kinds: &[&str] = match scenario {
         _ if outcome == Outcome::Unchanged => &[],
         Scenario::Paid | Scenario::Duplicate | Scenario::BeforeOrder | Scenario::Stale | Scenario::Forged => {
-            &["payment.captured"]
+            &[main]
         }
         Scenario::Refunded | Scenario::PartialRefund | Scenario::Reordered => {
             &["payment.captured", "refund.succeeded"]

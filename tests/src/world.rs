@@ -5,10 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use paybell_cli::demo::DemoAccount;
-use paybell_cli::simulate::{Delivery, Facts, Outcome, Scenario, Step, home_currency, plan};
-use paybell_shared::callback::{Answer as ProviderAnswer, UnixSeconds};
-use paybell_shared::domain::{Currency, Money};
-use paybell_shared::providers::{Provider, Registry};
+use paybell_cli::simulate::request::raw_callback;
+use paybell_cli::simulate::{Delivery, Facts, Outcome, Scenario, Step, plan};
+use paybell_shared::callback::{Credentials, KeySet, UnixSeconds};
+use paybell_shared::domain::{Currency, Money, SubjectKind};
+use paybell_shared::providers::{Provider, Registry, Reply};
 use paybell_shared::sandbox::{SandboxKeys, SignedRequest};
 use serde_json::{Value, json};
 
@@ -68,8 +69,9 @@ impl World {
 
     /// The facts of an order that asks for [`AMOUNT_MINOR`] in the provider's home currency.
     pub fn facts(&self, provider: &Provider, order_id: &str) -> Facts {
-        let currency = Currency::new(home_currency(provider.name)).expect("home currencies are currencies");
+        let currency = Currency::new(provider.home_currency).expect("home currencies are currencies");
         Facts {
+            kind: provider.main_payload().map_or(SubjectKind::Order, |(_, kind)| kind),
             account: self.demo.account.clone(),
             order_id: order_id.to_owned(),
             amount: Money::from_minor(AMOUNT_MINOR, currency).expect("the amount is not negative"),
@@ -137,21 +139,20 @@ impl World {
 
     /// Delivers a request that must be acknowledged as the provider wants it.
     pub async fn deliver_genuine(&self, provider: &Provider, request: &SignedRequest) {
-        assert_answer(&self.deliver(provider, request).await, &provider.answers.success, provider.name);
+        let expected = success(provider, self.keys(provider), request);
+        assert_answer(&self.deliver(provider, request).await, &expected, provider.name);
     }
 
     /// Delivers a request that must be refused with this status and the provider's failure body.
     pub async fn deliver_refused(&self, provider: &Provider, request: &SignedRequest, status: u16) {
         let answer = self.deliver(provider, request).await;
-        assert_answer(&answer, &provider.answers.failure(status), provider.name);
+        assert_answer(&answer, &provider.answers.failure(status).into(), provider.name);
     }
 
     async fn send(&self, provider: &Provider, delivery: &Delivery) {
         let copies = (0..delivery.copies).map(|_| async {
-            match delivery.accepted {
-                true => self.deliver_genuine(provider, &delivery.request).await,
-                false => self.deliver_refused(provider, &delivery.request, 401).await,
-            }
+            let answer = self.deliver(provider, &delivery.request).await;
+            assert_answer(&answer, &delivery.answer, provider.name);
         });
         join_all(copies).await;
     }
@@ -160,7 +161,7 @@ impl World {
         match outcome {
             Outcome::Unchanged => {
                 self.settle().await;
-                let order = self.api.order_if_any(&facts.order_id).await;
+                let order = self.api.subject_if_any(facts.kind, &facts.order_id).await;
                 assert_eq!(order["events"], json!([]), "{order:#}");
                 assert_eq!(order["status"], "created", "{order:#}");
             }
@@ -170,7 +171,7 @@ impl World {
                     json!([order["status"], order["captured_minor"], order["refunded_minor"]])
                 };
                 let what = format!("order {} to be {expected}", facts.order_id);
-                let ask = async || self.api.order_if_any(&facts.order_id).await;
+                let ask = async || self.api.subject_if_any(facts.kind, &facts.order_id).await;
                 until(&what, ask, |order| facts_of(order) == expected).await;
             }
         }
@@ -193,16 +194,25 @@ impl World {
 pub fn registration(facts: &Facts, user: &str) -> Value {
     json!({
         "order_id": facts.order_id,
+        "kind": facts.kind.name(),
         "amount_minor": facts.amount.amount_minor().to_string(),
         "currency": facts.amount.currency().code(),
         "user": user,
     })
 }
 
+/// How a genuine request must be answered.
+pub fn success(provider: &Provider, keys: &SandboxKeys, request: &SignedRequest) -> Reply {
+    let raw = raw_callback("any", provider.name, request);
+    let credentials = Credentials { key_sets: vec![KeySet::new("sandbox", keys.key_set.clone())] };
+    let verified = provider.verify(&raw, &credentials, now());
+    provider.success(&verified.expect("the sandbox signs what its provider accepts"))
+}
+
 /// Fails unless a callback was answered exactly so.
-pub fn assert_answer(answer: &Answer, expected: &ProviderAnswer, provider: &str) {
-    let got = (answer.status, answer.content_type.as_str(), answer.body.as_str());
-    assert_eq!(got, (expected.status, expected.content_type, expected.body), "{provider}");
+pub fn assert_answer(answer: &Answer, expected: &Reply, provider: &str) {
+    let got = (answer.status, &answer.content_type, &answer.body);
+    assert_eq!(got, (expected.status, &expected.content_type, &expected.body), "{provider}");
 }
 
 /// The time now.

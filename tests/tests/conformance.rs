@@ -9,9 +9,7 @@ use paybell_shared::callback::{Credentials, KeyStatus, UnixSeconds};
 use paybell_shared::providers::{Covers, Registry};
 use paybell_shared::sandbox::{Payload, SignedRequest, render};
 use paybell_tests::conformance::mutations::{MUTATIONS, Must, places, signature_places};
-use paybell_tests::conformance::{
-    Case, Findings, NOW, PAYLOADS, cases, fixture_folder, key_set, repository, word,
-};
+use paybell_tests::conformance::{Case, Findings, NOW, cases, fixture_folder, key_set, repository, word};
 use paybell_tests::fixtures::{RECEIVED_LATER, vectors_text};
 use serde_json::Value;
 
@@ -22,7 +20,7 @@ const TRUNCATIONS_MAX: usize = 20;
 #[test]
 fn genuine_callbacks_mean_their_events() {
     for case in cases() {
-        for payload in PAYLOADS {
+        for payload in case.payloads() {
             let events = serde_json::to_string_pretty(&case.events(payload)).unwrap();
             insta::assert_snapshot!(format!("{}-{payload}", case.name()), events);
         }
@@ -32,7 +30,7 @@ fn genuine_callbacks_mean_their_events() {
 #[test]
 fn every_provider_has_a_place_for_its_signature() {
     for case in cases() {
-        assert!(!signature_places(&case.request("paid")).is_empty(), "{}", case.name());
+        assert!(!signature_places(&case.request(case.main())).is_empty(), "{}", case.name());
     }
 }
 
@@ -42,7 +40,7 @@ fn changed_callbacks_are_rejected() {
     let mut findings = Findings::default();
     let mut table = String::new();
     for case in cases() {
-        let paid = case.request("paid");
+        let paid = case.request(case.main());
         let genuine = case.judge(&paid);
         table.push_str(&format!("{}\n", case.name()));
         for mutation in MUTATIONS {
@@ -78,7 +76,7 @@ fn passes(verdict: &Verdict, must: Must, genuine: &Verdict) -> bool {
 fn single_flipped_bits_are_noticed() {
     let mut findings = Findings::default();
     for case in cases() {
-        let request = case.request("paid");
+        let request = case.request(case.main());
         let genuine = case.judge(&request);
         for place in signature_places(&request) {
             if passes(&case.judge(&with_flipped_byte(&request, place, 1)), Must::Reject, &genuine) {
@@ -120,7 +118,7 @@ fn only_active_keys_of_the_account_count() {
         ];
         for (about, key_sets, genuine) in table {
             let credentials = Credentials { key_sets };
-            let request = case.request("paid");
+            let request = case.request(case.main());
             let verdict = case.judge_with(&request, &credentials, NOW);
             if verdict.is_genuine() != Some(genuine) {
                 findings.note(format!("{}: {about}: {}", case.name(), word(&verdict)));
@@ -140,7 +138,7 @@ fn only_active_keys_of_the_account_count() {
 fn damaged_key_sets_prove_nothing() {
     let mut findings = Findings::default();
     for case in cases() {
-        let request = case.request("paid");
+        let request = case.request(case.main());
         let fields: Vec<String> = case.keys.key_set.keys().cloned().collect();
         for field in &fields {
             for damaged in
@@ -178,7 +176,7 @@ fn damaged_key_sets_prove_nothing() {
 fn old_and_future_callbacks_are_rejected_or_mean_the_same() {
     let mut table = String::new();
     for case in cases() {
-        let request = case.request("paid");
+        let request = case.request(case.main());
         let genuine = case.judge(&request);
         let at = |now: i64| case.judge_with(&request, &case.credentials(), UnixSeconds(now));
         let (late, early) = (at(NOW.0 + DAY_SECONDS), at(NOW.0 - DAY_SECONDS));
@@ -205,7 +203,7 @@ fn old_and_future_callbacks_are_rejected_or_mean_the_same() {
 #[test]
 fn strange_content_is_read_or_refused_without_a_panic() {
     for case in cases() {
-        for payload in PAYLOADS {
+        for payload in case.payloads() {
             let content = render(case.template(payload), &case.facts(payload, NOW), &case.keys).unwrap();
             let document: Value = serde_json::from_str(&content).unwrap();
             for strange in strange_documents(&document) {
@@ -282,7 +280,7 @@ fn random_damage_never_passes() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut findings = Findings::default();
     for case in cases() {
-        let paid = case.request("paid");
+        let paid = case.request(case.main());
         let genuine = case.judge(&paid);
         let places = places(&paid);
         for _ in 0..ROUNDS {
@@ -302,7 +300,7 @@ fn random_damage_never_passes() {
 #[test]
 fn nothing_secret_is_printed() {
     for case in cases() {
-        let paid = case.request("paid");
+        let paid = case.request(case.main());
         let raw = case.raw(&paid);
         let credentials = case.credentials();
         let verified = case.provider.verify(&raw, &credentials, NOW).unwrap();
@@ -356,7 +354,11 @@ fn the_projects_own_vectors_come_out_as_stated() {
             assert!(outcome.passed, "{:?}", outcome.lines);
             let genuine = value["expect"]["valid"] == true;
             // Whether a day matters is up to the protocol; `old_and_future_callbacks…` says for which it does.
-            assert!(name == RECEIVED_LATER || genuine == PAYLOADS.contains(&name), "{} {name}", case.name());
+            assert!(
+                name == RECEIVED_LATER || genuine == case.payloads().contains(&name),
+                "{} {name}",
+                case.name()
+            );
         }
         let kept = std::fs::read_to_string(&file).unwrap();
         assert!(

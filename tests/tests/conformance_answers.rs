@@ -10,10 +10,10 @@ use aws_lambda_events::http::{HeaderName, HeaderValue, Method};
 use callback_function::{Ports, handle};
 use paybell_cli::simulate::request::{forge, with_flipped_byte};
 use paybell_cli::verify::vector::Verdict;
-use paybell_shared::callback::{Answer, BODY_BYTES_MAX, Verified};
+use paybell_shared::callback::{BODY_BYTES_MAX, Verified};
 use paybell_shared::ports::memory::{MemoryAccounts, MemoryQueue};
 use paybell_shared::ports::{AccountStore, PortError};
-use paybell_shared::providers::Registry;
+use paybell_shared::providers::{Registry, Reply};
 use paybell_shared::sandbox::SignedRequest;
 use paybell_tests::conformance::mutations::{MUTATIONS, Must, signature_places};
 use paybell_tests::conformance::{ACCOUNT, Case, NOW, cases};
@@ -45,7 +45,7 @@ impl House {
         handle(event(account, provider, request), &self.ports, NOW).await
     }
 
-    async fn check(&self, case: &Case, request: &SignedRequest, expected: Answer) {
+    async fn check(&self, case: &Case, request: &SignedRequest, expected: Reply) {
         let response = self.answer(ACCOUNT, case.name(), request).await;
         assert_answer(&response, expected, case.name());
     }
@@ -73,7 +73,7 @@ fn event(account: &str, provider: &str, request: &SignedRequest) -> ApiGatewayV2
     event
 }
 
-fn assert_answer(response: &ApiGatewayV2httpResponse, expected: Answer, about: &str) {
+fn assert_answer(response: &ApiGatewayV2httpResponse, expected: Reply, about: &str) {
     assert_eq!(response.status_code, i64::from(expected.status), "{about}");
     let body = match &response.body {
         None | Some(Body::Empty) => "",
@@ -89,12 +89,12 @@ fn assert_answer(response: &ApiGatewayV2httpResponse, expected: Answer, about: &
 async fn genuine_callbacks_are_queued_and_then_acknowledged() {
     for case in cases() {
         let house = House::new().await;
-        let paid = case.request("paid");
-        house.check(case, &paid, case.provider.answers.success).await;
+        let paid = case.request(case.main());
+        house.check(case, &paid, case.success(&paid)).await;
         let messages = house.queue.messages();
         assert_eq!(messages.len(), 1, "{}", case.name());
         let verified = Verified::from_queue(&messages[0]).unwrap();
-        assert_eq!(case.provider.normalise(&verified).unwrap(), case.events("paid"));
+        assert_eq!(case.provider.normalise(&verified).unwrap(), case.events(case.main()));
         assert_eq!(verified.raw().body(), paid.body, "{}: the queue carries the bytes", case.name());
     }
 }
@@ -103,13 +103,13 @@ async fn genuine_callbacks_are_queued_and_then_acknowledged() {
 async fn forged_callbacks_get_401_and_leave_no_trace() {
     for case in cases() {
         let house = House::new().await;
-        let forged = forge(&case.request("paid"), |changed| {
+        let forged = forge(&case.request(case.main()), |changed| {
             matches!(
                 case.judge(changed),
                 Verdict::Rejected(paybell_shared::callback::Rejection::SignatureMismatch)
             )
         });
-        house.check(case, &forged.unwrap(), case.provider.answers.failure(401)).await;
+        house.check(case, &forged.unwrap(), case.provider.answers.failure(401).into()).await;
         assert!(house.queue.messages().is_empty(), "{}", case.name());
     }
 }
@@ -119,7 +119,7 @@ async fn forged_callbacks_get_401_and_leave_no_trace() {
 async fn changed_callbacks_are_refused_with_the_providers_failure_body() {
     for case in cases() {
         let house = House::new().await;
-        let paid = case.request("paid");
+        let paid = case.request(case.main());
         for mutation in MUTATIONS.iter().filter(|mutation| mutation.must == Must::Reject) {
             for changed in (mutation.apply)(&paid) {
                 if changed == paid || !deliverable(&changed) {
@@ -128,7 +128,7 @@ async fn changed_callbacks_are_refused_with_the_providers_failure_body() {
                 let response = house.answer(ACCOUNT, case.name(), &changed).await;
                 let status = u16::try_from(response.status_code).unwrap();
                 assert!([400, 401].contains(&status), "{}: {}: {status}", case.name(), mutation.name);
-                assert_answer(&response, case.provider.answers.failure(status), mutation.name);
+                assert_answer(&response, case.provider.answers.failure(status).into(), mutation.name);
             }
         }
         assert!(house.queue.messages().is_empty(), "{}", case.name());
@@ -146,9 +146,9 @@ fn deliverable(request: &SignedRequest) -> bool {
 async fn a_callback_belongs_to_one_account_and_one_provider() {
     for case in cases() {
         let house = House::new().await;
-        let paid = case.request("paid");
+        let paid = case.request(case.main());
         let elsewhere = house.answer("somebody", case.name(), &paid).await;
-        assert_answer(&elsewhere, case.provider.answers.failure(404), case.name());
+        assert_answer(&elsewhere, case.provider.answers.failure(404).into(), case.name());
         assert_eq!(house.answer(ACCOUNT, "nobody", &paid).await.status_code, 404);
         // The other account uses the same provider, with its own keys.
         let theirs = paybell_shared::callback::Credentials {
@@ -156,7 +156,7 @@ async fn a_callback_belongs_to_one_account_and_one_provider() {
         };
         house.accounts.put_credentials("other", case.name(), &theirs).await.unwrap();
         let crossed = house.answer("other", case.name(), &paid).await;
-        assert_answer(&crossed, case.provider.answers.failure(401), case.name());
+        assert_answer(&crossed, case.provider.answers.failure(401).into(), case.name());
         for other in cases().iter().filter(|other| other.name() != case.name()) {
             let crossed = house.answer(ACCOUNT, other.name(), &paid).await;
             assert!([400, 401].contains(&crossed.status_code), "{} at {}", case.name(), other.name());
@@ -169,9 +169,9 @@ async fn a_callback_belongs_to_one_account_and_one_provider() {
 async fn oversize_callbacks_get_413() {
     for case in cases() {
         let house = House::new().await;
-        let mut oversize = case.request("paid");
+        let mut oversize = case.request(case.main());
         oversize.body.resize(BODY_BYTES_MAX + 1, b' ');
-        house.check(case, &oversize, case.provider.answers.failure(413)).await;
+        house.check(case, &oversize, case.provider.answers.failure(413).into()).await;
         assert!(house.queue.messages().is_empty(), "{}", case.name());
     }
 }
@@ -180,16 +180,16 @@ async fn oversize_callbacks_get_413() {
 async fn what_is_not_durable_is_not_acknowledged() {
     for case in cases() {
         let house = House::new().await;
-        let paid = case.request("paid");
+        let paid = case.request(case.main());
         let errors = [PortError::Transient("throttled".into()), PortError::Permanent("denied".into())];
         for error in errors {
             house.queue.faults.push(error.clone());
-            house.check(case, &paid, case.provider.answers.failure(503)).await;
+            house.check(case, &paid, case.provider.answers.failure(503).into()).await;
             house.accounts.faults.push(error);
-            house.check(case, &paid, case.provider.answers.failure(503)).await;
+            house.check(case, &paid, case.provider.answers.failure(503).into()).await;
         }
         assert!(house.queue.messages().is_empty(), "{}", case.name());
-        house.check(case, &paid, case.provider.answers.success).await;
+        house.check(case, &paid, case.success(&paid)).await;
     }
 }
 
@@ -197,7 +197,7 @@ async fn what_is_not_durable_is_not_acknowledged() {
 async fn a_forged_body_is_never_in_the_answer() {
     for case in cases() {
         let house = House::new().await;
-        let paid = case.request("paid");
+        let paid = case.request(case.main());
         let place = signature_places(&paid)[0];
         let response = house.answer(ACCOUNT, case.name(), &with_flipped_byte(&paid, place, 1)).await;
         let printed = format!("{response:?}");

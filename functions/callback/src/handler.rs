@@ -11,9 +11,9 @@ use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::HeaderValue;
 use aws_lambda_events::http::header::CONTENT_TYPE;
 use paybell_shared::aws::Adapters;
-use paybell_shared::callback::{Answer, Answers, Rejection, UnixSeconds, Verified};
+use paybell_shared::callback::{Answers, Rejection, UnixSeconds, Verified};
 use paybell_shared::ports::{AccountStore, CallbackQueue, PortError};
-use paybell_shared::providers::{Provider, Registry};
+use paybell_shared::providers::{Provider, Registry, Reply};
 use thiserror::Error;
 
 /// What the function needs from the outside world.
@@ -61,7 +61,7 @@ pub async fn handle(
     let provider = request::address(&event).and_then(|(_, name)| ports.providers.find(&name));
     let answers = provider.map_or(&Answers::EMPTY, |provider| &provider.answers);
     match accept(&event, provider, ports, now).await {
-        Ok(verified) => {
+        Ok((verified, reply)) => {
             tracing::info!(
                 outcome = "accepted",
                 account = verified.account(),
@@ -69,12 +69,12 @@ pub async fn handle(
                 key_set = verified.key_set_id(),
                 "callback"
             );
-            response(answers.success)
+            response(reply)
         }
         Err(error) => {
             let status = status_of(&error);
             log(&error, provider, status);
-            response(answers.failure(status))
+            response(answers.failure(status).into())
         }
     }
 }
@@ -85,7 +85,7 @@ async fn accept(
     provider: Option<&'static Provider>,
     ports: &Ports,
     now: UnixSeconds,
-) -> Result<Verified, CallbackError> {
+) -> Result<(Verified, Reply), CallbackError> {
     request::check_size(event)?;
     let provider = provider.ok_or(CallbackError::Unknown("provider"))?;
     let raw = request::decode(event)?;
@@ -94,7 +94,8 @@ async fn accept(
     let verified = provider.accept(&raw, &credentials, now)?;
     // What is acknowledged must never be lost, so it is durable first.
     ports.callbacks.send(&verified).await?;
-    Ok(verified)
+    let reply = provider.success(&verified);
+    Ok((verified, reply))
 }
 
 /// The one place where an error becomes a status.
@@ -155,12 +156,14 @@ fn log(error: &CallbackError, provider: Option<&'static Provider>, status: u16) 
     }
 }
 
-fn response(answer: Answer) -> ApiGatewayV2httpResponse {
+fn response(reply: Reply) -> ApiGatewayV2httpResponse {
     let mut response = ApiGatewayV2httpResponse::default();
-    response.status_code = i64::from(answer.status);
-    if !answer.content_type.is_empty() {
-        response.headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    response.status_code = i64::from(reply.status);
+    if !reply.content_type.is_empty()
+        && let Ok(content_type) = HeaderValue::from_str(&reply.content_type)
+    {
+        response.headers.insert(CONTENT_TYPE, content_type);
     }
-    response.body = Some(Body::Text(answer.body.to_owned()));
+    response.body = Some(Body::Text(reply.body));
     response
 }

@@ -23,6 +23,7 @@ pub static PROVIDER: Provider = Provider {
     name: "alipay",
     title: "Alipay 支付宝",
     rail: Rail::Wallet,
+    home_currency: "CNY",
     scheme: "RSA-SHA256 (or SHA1) over the sorted parameters",
     events: events::KINDS,
     documents: &[

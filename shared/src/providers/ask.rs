@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::callback::{KeySet, RawCallback, Rejection, Verified};
+use crate::callback::{Answer, KeySet, RawCallback, Rejection, Verified};
 use crate::domain::PaymentEvent;
 
 use super::MappingError;
@@ -163,4 +163,14 @@ pub struct Reply {
     pub content_type: String,
     /// The body, exactly.
     pub body: String,
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Self {
+            status: answer.status,
+            content_type: answer.content_type.to_owned(),
+            body: answer.body.to_owned(),
+        }
+    }
 }

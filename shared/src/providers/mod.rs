@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::callback::{
     Answer, Answers, Credentials, Fetched, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified,
 };
+use crate::callback::{Answers, Credentials, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::{EventKind, PaymentEvent};
 
 pub use ask::{FetchMethod, FetchRequest, Handshake, Inquire, Inquiry, KeyFetch, KeyRequest, Reply};
@@ -36,6 +37,8 @@ pub struct Provider {
     pub title: &'static str,
     /// What kind of rail the money moves on.
     pub rail: Rail,
+    /// The currency that its merchants charge in unless told otherwise: what the simulator asks for.
+    pub home_currency: &'static str,
     /// How it signs, in a few words; a described provider's is derived.
     pub scheme: &'static str,
     /// Every kind of event that it may tell; a described provider's are derived.
@@ -131,6 +134,7 @@ impl Provider {
         name: "",
         title: "",
         rail: Rail::Generic,
+        home_currency: "USD",
         scheme: "",
         events: &[],
         documents: &[],
@@ -152,9 +156,14 @@ impl Provider {
 
     /// The answer to a callback that is durable.
     pub fn success(&self, verified: &Verified) -> Reply {
-        let Answer { status, content_type, body } = self.answers.success;
         let own = self.success_body.and_then(|body_of| body_of(verified));
-        Reply { status, content_type: content_type.to_owned(), body: own.unwrap_or_else(|| body.to_owned()) }
+        let reply = Reply::from(self.answers.success);
+        Reply { body: own.unwrap_or(reply.body), ..reply }
+    }
+
+    /// Whether its callbacks carry anything that could be forged: a signature or a token.
+    pub fn signs(&self) -> bool {
+        !self.credential_fields.is_empty()
     }
 
     /// Whether the provider must be asked before all of this callback is known.

@@ -21,6 +21,7 @@ pub static PROVIDER: Provider = Provider {
     name: "unionpay",
     title: "UnionPay 银联",
     rail: Rail::Card,
+    home_currency: "CNY",
     scheme: "RSA-SHA256 over the SHA-256 of the sorted parameters; certificate chain",
     events: events::KINDS,
     documents: &[

@@ -19,6 +19,7 @@ pub static PROVIDER: Provider = Provider {
     name: "wechatpay_v3",
     title: "WeChat Pay 微信支付 (API v3)",
     rail: Rail::Wallet,
+    home_currency: "CNY",
     scheme: "RSA-SHA256 over time, nonce and body; AES-256-GCM resource",
     events: events::KINDS,
     documents: &[

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::callback::UnixSeconds;
-use crate::domain::Money;
+use crate::domain::{Money, SubjectKind};
 use crate::providers::Provider;
 use crate::providers::described::Description;
 
@@ -137,7 +137,32 @@ pub enum PayloadError {
     UnknownFact(String),
 }
 
+/// What a provider may tell first, best known first, and what it is about.
+const MAIN_PAYLOADS: &[(&str, SubjectKind)] = &[
+    ("paid", SubjectKind::Order),
+    ("transferred", SubjectKind::Transfer),
+    ("signed", SubjectKind::Mandate),
+    ("approved", SubjectKind::Merchant),
+    ("token-updated", SubjectKind::Token),
+    ("hint", SubjectKind::Order),
+];
+
+/// What it may tell after that.
+const LATER_PAYLOADS: &[&str] = &["refunded", "partial-refund", "failed"];
+
 impl Provider {
+    /// The payload with which it tells the merchant what it is there for, and what that is about: `paid` of an order,
+    /// `transferred`, `signed`, `approved`, `token-updated`, or a `hint` that nothing comes of.
+    pub fn main_payload(&self) -> Option<(&'static str, SubjectKind)> {
+        MAIN_PAYLOADS.iter().copied().find(|(name, _)| self.payload_template(name).is_some())
+    }
+
+    /// All payloads that it has, the main one first.
+    pub fn payloads(&self) -> Vec<&'static str> {
+        let names = MAIN_PAYLOADS.iter().map(|(name, _)| *name).chain(LATER_PAYLOADS.iter().copied());
+        names.filter(|name| self.payload_template(name).is_some()).collect()
+    }
+
     /// The payload of a scenario: its description's own template, else the one in its fixture folder.
     pub fn payload_template(&self, scenario: &str) -> Option<&str> {
         let own = match &self.sandbox {

@@ -6,13 +6,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use paybell_cli::simulate::home_currency;
 use paybell_cli::simulate::plan::{sign_payload, simulated_facts};
 use paybell_cli::simulate::request::raw_callback;
 use paybell_cli::verify::vector::{Verdict, judge};
 use paybell_shared::callback::{Credentials, KeySet, RawCallback, UnixSeconds};
 use paybell_shared::domain::{Currency, Money, PaymentEvent};
-use paybell_shared::providers::{Provider, Registry};
+use paybell_shared::providers::{Provider, Registry, Reply};
 use paybell_shared::sandbox::{SandboxKeys, SignedRequest, SimulatedFacts};
 
 /// The time of receipt in all cases: 2026-01-01T00:00:00Z.
@@ -25,8 +24,6 @@ pub const ACCOUNT: &str = "demo";
 pub const AMOUNT_MINOR: i128 = 123_456;
 /// What a partial refund gives back, in minor units.
 pub const REFUND_MINOR: i128 = 1_234;
-/// The payloads that every provider has.
-pub const PAYLOADS: &[&str] = &["paid", "refunded", "partial-refund", "failed"];
 
 /// One provider with its test keys.
 pub struct Case {
@@ -69,6 +66,16 @@ impl Case {
         self.provider.name
     }
 
+    /// The payloads that it has, the main one first.
+    pub fn payloads(&self) -> Vec<&'static str> {
+        self.provider.payloads()
+    }
+
+    /// The payload with which it tells what it is there for, such as `paid`.
+    pub fn main(&self) -> &'static str {
+        self.provider.main_payload().expect("every provider has a main payload").0
+    }
+
     /// The account's credentials: one active set.
     pub fn credentials(&self) -> Credentials {
         Credentials { key_sets: vec![key_set("own", &self.keys)] }
@@ -77,7 +84,7 @@ impl Case {
     /// The callback of a payload, signed at `sent_at`.
     pub fn request_at(&self, payload: &str, sent_at: UnixSeconds) -> SignedRequest {
         sign_payload(self.provider, &self.keys, payload, &self.facts(payload, sent_at))
-            .expect("every provider has every payload")
+            .expect("the provider has the payload")
     }
 
     /// The callback of a payload, signed at [`NOW`].
@@ -94,7 +101,7 @@ impl Case {
 
     /// The template of a payload.
     pub fn template(&self, payload: &str) -> &str {
-        self.provider.payload_template(payload).expect("every provider has every payload")
+        self.provider.payload_template(payload).expect("the provider has the payload")
     }
 
     /// The request as the callback function sees it.
@@ -117,6 +124,12 @@ impl Case {
         judge(self.provider, &self.raw(request), credentials, now)
     }
 
+    /// How a genuine request must be answered.
+    pub fn success(&self, request: &SignedRequest) -> Reply {
+        let verified = self.provider.verify(&self.raw(request), &self.credentials(), NOW);
+        self.provider.success(&verified.expect("the request is genuine"))
+    }
+
     /// The events of a genuine payload.
     pub fn events(&self, payload: &str) -> Vec<PaymentEvent> {
         match self.judge(&self.request(payload)) {
@@ -126,7 +139,7 @@ impl Case {
     }
 
     fn money(&self, amount_minor: i128) -> Money {
-        let currency = Currency::new(home_currency(self.name())).expect("a home currency is a known one");
+        let currency = Currency::new(self.provider.home_currency).expect("a home currency is a known one");
         Money::from_minor(amount_minor, currency).expect("the amount is positive")
     }
 }

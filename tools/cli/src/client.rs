@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use paybell_shared::domain::SubjectKind;
 use paybell_shared::sandbox::SignedRequest;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -74,6 +75,8 @@ pub struct Client {
 pub struct Registration {
     /// The merchant's order number.
     pub order_id: String,
+    /// What kind of thing it is.
+    pub kind: SubjectKind,
     /// The amount in minor units, as digits.
     pub amount_minor: String,
     /// The currency's code.
@@ -154,12 +157,13 @@ impl Client {
         self.call(self.api(Method::POST, "/orders").json(registration)).await.map(drop)
     }
 
-    /// An order as it stands; `None` when nothing is known of it.
+    /// An order (or another kind of thing) as it stands; `None` when nothing is known of it.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn order(&self, order_id: &str) -> Result<Option<OrderView>, ClientError> {
-        match self.call(self.api(Method::GET, &format!("/orders/{order_id}"))).await {
+    pub async fn order(&self, kind: SubjectKind, order_id: &str) -> Result<Option<OrderView>, ClientError> {
+        let path = format!("/orders/{order_id}?kind={}", kind.name());
+        match self.call(self.api(Method::GET, &path)).await {
             Ok(body) => read(&body).map(Some),
             Err(ClientError::Unexpected { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),

@@ -16,6 +16,9 @@ pub(crate) struct Grammar {
     pub title: String,
     #[serde(default = "generic")]
     pub rail: Rail,
+    /// The currency that its merchants charge in unless told otherwise.
+    #[serde(default = "us_dollar")]
+    pub home_currency: String,
     /// Addresses of the documents that the rules come from.
     #[serde(default)]
     pub documents: Vec<String>,
@@ -47,6 +50,10 @@ pub(crate) struct Grammar {
     /// Templates of the simulator's payloads by scenario; built-in providers keep theirs as fixtures.
     #[serde(default)]
     pub payloads: BTreeMap<String, String>,
+}
+
+fn us_dollar() -> String {
+    "USD".to_owned()
 }
 
 fn generic() -> Rail {

@@ -162,6 +162,7 @@ impl Description {
             name: &self.name,
             title: &grammar.title,
             rail: grammar.rail,
+            home_currency: &grammar.home_currency,
             scheme: String::leak(listing::scheme(grammar)),
             events,
             documents: leak(grammar.documents.iter().map(String::as_str)),

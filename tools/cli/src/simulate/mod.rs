@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use paybell_shared::callback::UnixSeconds;
-use paybell_shared::domain::{Currency, Money};
+use paybell_shared::domain::{Currency, Money, SubjectKind};
 use paybell_shared::providers::{Provider, Registry};
 use paybell_shared::sandbox::SandboxKeys;
 
@@ -124,10 +124,11 @@ async fn facts(
     provider: &Provider,
     options: &Options,
 ) -> Result<Facts, String> {
+    let kind = provider.main_payload().map_or(SubjectKind::Order, |(_, kind)| kind);
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let expected = match &options.order {
         Some(order_id) if !options.print => {
-            let order = client.order(order_id).await.map_err(|error| error.to_string())?;
+            let order = client.order(kind, order_id).await.map_err(|error| error.to_string())?;
             let expected = order.and_then(|order| order.expected);
             if expected.is_none() && options.scenario != Scenario::BeforeOrder {
                 return Err(format!(
@@ -141,7 +142,7 @@ async fn facts(
     let expected_minor = expected.as_ref().and_then(|expected| expected.amount_minor);
     let expected_currency = expected.and_then(|expected| expected.currency);
     let code = options.currency.clone().or(expected_currency);
-    let code = code.unwrap_or_else(|| home_currency(provider.name).to_owned());
+    let code = code.unwrap_or_else(|| provider.home_currency.to_owned());
     let amount_minor = options.amount.or(expected_minor).unwrap_or(AMOUNT_MINOR);
     let amount = Currency::new(&code).and_then(|currency| Money::from_minor(amount_minor, currency));
     let amount = amount.map_err(|error| error.to_string())?;
@@ -149,20 +150,12 @@ async fn facts(
         return Err("--amount must be at least 1 minor unit".to_owned());
     }
     Ok(Facts {
+        kind,
         account: demo.account.clone(),
         order_id: options.order.clone().unwrap_or_else(|| format!("sim{}", since_1970.as_nanos())),
         amount,
         now: UnixSeconds(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX)),
     })
-}
-
-/// What a provider's merchants charge in, unless told otherwise.
-pub fn home_currency(provider: &str) -> &'static str {
-    match provider {
-        "alipay" | "wechatpay_v3" | "unionpay" => "CNY",
-        "razorpay" => "INR",
-        _ => "USD",
-    }
 }
 
 fn print(steps: &[Step], account: &str, provider: &Provider, port: u16) -> Result<(), String> {

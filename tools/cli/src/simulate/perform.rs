@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use paybell_shared::providers::Provider;
+use paybell_shared::providers::{Provider, Reply};
 
 use super::plan::{Delivery, Facts, Outcome, Step};
 use super::request::callback_path;
@@ -76,7 +76,7 @@ impl Performer<'_> {
         steps: &[Step],
         tell: &mut dyn FnMut(String),
     ) -> Result<Performance, ClientError> {
-        let mut before = self.client.order(&self.facts.order_id).await?;
+        let mut before = self.client.order(self.facts.kind, &self.facts.order_id).await?;
         for step in steps {
             let unmet = match step {
                 Step::Note(note) => {
@@ -85,30 +85,35 @@ impl Performer<'_> {
                 }
                 Step::Register => {
                     self.register(tell).await?;
-                    before = self.client.order(&self.facts.order_id).await?;
+                    before = self.client.order(self.facts.kind, &self.facts.order_id).await?;
                     None
                 }
                 Step::Send(delivery) => self.send(delivery, tell).await?,
                 Step::Await(outcome) => self.await_outcome(outcome, before.as_ref(), tell).await?,
             };
             if unmet.is_some() {
-                let order = self.client.order(&self.facts.order_id).await?;
+                let order = self.client.order(self.facts.kind, &self.facts.order_id).await?;
                 return Ok(Performance { order, unmet });
             }
         }
-        Ok(Performance { order: self.client.order(&self.facts.order_id).await?, unmet: None })
+        Ok(Performance {
+            order: self.client.order(self.facts.kind, &self.facts.order_id).await?,
+            unmet: None,
+        })
     }
 
     async fn register(&self, tell: &mut dyn FnMut(String)) -> Result<(), ClientError> {
         let amount = &self.facts.amount;
         let registration = Registration {
             order_id: self.facts.order_id.clone(),
+            kind: self.facts.kind,
             amount_minor: amount.amount_minor().to_string(),
             currency: amount.currency().code().to_owned(),
             user: self.user.to_owned(),
         };
         self.client.register(&registration).await?;
-        tell(format!("registered order {} of {amount} for {}", self.facts.order_id, self.user));
+        let Facts { kind, order_id, .. } = self.facts;
+        tell(format!("registered {} {order_id} of {amount} for {}", kind.name(), self.user));
         Ok(())
     }
 
@@ -126,21 +131,11 @@ impl Performer<'_> {
         for answered in join_all(copies).await {
             let answered = answered?;
             tell(format!("< {} {}", answered.status, answered.body));
-            if let Some(unmet) = self.unmet_answer(delivery.accepted, &answered) {
+            if let Some(unmet) = unmet_answer(&delivery.answer, &answered) {
                 return Ok(Some(unmet));
             }
         }
         Ok(None)
-    }
-
-    fn unmet_answer(&self, accepted: bool, answered: &Answered) -> Option<Unmet> {
-        let expected =
-            if accepted { self.provider.answers.success } else { self.provider.answers.failure(401) };
-        let met = answered.status == expected.status && answered.body == expected.body;
-        (!met).then(|| Unmet::Answer {
-            expected: format!("status {} with the body `{}`", expected.status, expected.body),
-            status: answered.status,
-        })
     }
 
     async fn await_outcome(
@@ -154,14 +149,15 @@ impl Performer<'_> {
             tokio::time::sleep(Duration::from_millis(UNCHANGED_MILLISECONDS)).await;
         }
         loop {
-            let order = self.client.order(&self.facts.order_id).await?;
+            let order = self.client.order(self.facts.kind, &self.facts.order_id).await?;
             let met = match outcome {
                 Outcome::Unchanged => order.as_ref() == before,
                 Outcome::Is { .. } => order.as_ref().is_some_and(|order| is(order, outcome)),
             };
             let final_look = *outcome == Outcome::Unchanged || started.elapsed() >= self.wait;
             if met || final_look {
-                tell(format!("order {} {}", self.facts.order_id, self.words(order.as_ref())));
+                let kind = self.facts.kind.name();
+                tell(format!("{kind} {} {}", self.facts.order_id, self.words(order.as_ref())));
                 return Ok((!met).then(|| Unmet::Order {
                     expected: self.expected_words(outcome),
                     got: self.words(order.as_ref()),
@@ -195,6 +191,14 @@ impl Performer<'_> {
             }
         }
     }
+}
+
+fn unmet_answer(expected: &Reply, answered: &Answered) -> Option<Unmet> {
+    let met = answered.status == expected.status && answered.body == expected.body;
+    (!met).then(|| Unmet::Answer {
+        expected: format!("status {} with the body `{}`", expected.status, expected.body),
+        status: answered.status,
+    })
 }
 
 fn is(order: &OrderView, outcome: &Outcome) -> bool {

@@ -5,8 +5,8 @@ use std::fmt;
 use clap::ValueEnum;
 use paybell_shared::callback::signature::sha256;
 use paybell_shared::callback::{Credentials, KeySet, Rejection, UnixSeconds, Verified};
-use paybell_shared::domain::{EventKind, Money, MoneyError};
-use paybell_shared::providers::Provider;
+use paybell_shared::domain::{EventKind, Money, MoneyError, SubjectKind};
+use paybell_shared::providers::{Provider, Reply};
 use paybell_shared::sandbox::{Payload, PayloadError, SandboxKeys, SignedRequest, SimulatedFacts, render};
 use thiserror::Error;
 
@@ -21,7 +21,7 @@ pub const DUPLICATES_AT_ONCE: usize = 8;
 /// What happens to the order, or goes wrong on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
-    /// The order is paid
+    /// The order is paid (or what else the provider is there for: a transfer done, a mandate signed)
     Paid,
     /// It is paid, then refunded
     Refunded,
@@ -61,15 +61,40 @@ impl Scenario {
     }
 }
 
+impl Scenario {
+    /// Whether the provider tells what the scenario needs.
+    pub fn fits(self, provider: &Provider) -> bool {
+        let has = |payload: &str| provider.payload_template(payload).is_some();
+        let says = |payload: &str, facts: &[&str]| {
+            let template = provider.payload_template(payload).unwrap_or_default();
+            facts.iter().any(|fact| template.contains(fact))
+        };
+        let told = provider.main_payload();
+        let (is_payment, is_hint) =
+            (told.is_some_and(|(name, _)| name == "paid"), told.is_some_and(|(name, _)| name == "hint"));
+        match self {
+            Self::Paid | Self::Duplicate | Self::Stale => told.is_some(),
+            Self::BeforeOrder => told.is_some() && !is_hint,
+            Self::Forged => told.is_some() && provider.signs(),
+            Self::WrongAmount => is_payment && says("paid", &["{{amount_m"]),
+            Self::Failed => has("failed"),
+            Self::Refunded | Self::Reordered => is_payment && has("refunded"),
+            Self::PartialRefund => is_payment && (has("partial-refund") || says("refunded", &["{{refund_m"])),
+        }
+    }
+}
+
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// The order that a scenario is about.
+/// The order that a scenario is about, or the transfer, mandate, sub-merchant or token.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// What kind of thing it is.
+    pub kind: SubjectKind,
     /// The account in the callback's address.
     pub account: String,
     /// The merchant's order number; the provider's ids are derived from it, so that the same order
@@ -103,8 +128,8 @@ pub struct Delivery {
     pub request: SignedRequest,
     /// How many copies are sent at the same time, at least 1.
     pub copies: usize,
-    /// Whether it must be acknowledged with the provider's success answer, or else rejected with 401.
-    pub accepted: bool,
+    /// How it must be answered.
+    pub answer: Reply,
 }
 
 /// How the order must end.
@@ -126,6 +151,22 @@ pub enum Outcome {
 /// Why a scenario cannot be planned.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
+    /// The provider tells nothing of the kind.
+    #[error("`{provider}` has no scenario `{scenario}`: it tells nothing of the kind")]
+    Unknown {
+        /// The provider.
+        provider: String,
+        /// The scenario.
+        scenario: Scenario,
+    },
+    /// The sandbox signs a callback that the provider's own check refuses.
+    #[error("`{provider}` does not accept its own sandbox: {rejection}")]
+    Refused {
+        /// The provider.
+        provider: String,
+        /// Why.
+        rejection: Rejection,
+    },
     /// The payload cannot be made.
     #[error(transparent)]
     Payload(#[from] PayloadError),
@@ -147,20 +188,30 @@ pub fn plan(
     scenario: Scenario,
     facts: &Facts,
 ) -> Result<Vec<Step>, PlanError> {
-    Planner { provider, keys, facts }.plan(scenario)
+    let unknown = || PlanError::Unknown { provider: provider.name.to_owned(), scenario };
+    let (main, kind) = provider.main_payload().filter(|_| scenario.fits(provider)).ok_or_else(unknown)?;
+    Planner { provider, keys, facts, main, kind }.plan(scenario)
 }
 
 struct Planner<'a> {
     provider: &'a Provider,
     keys: &'a SandboxKeys,
     facts: &'a Facts,
+    main: &'static str,
+    kind: SubjectKind,
 }
 
 impl Planner<'_> {
     fn plan(&self, scenario: Scenario) -> Result<Vec<Step>, PlanError> {
         let amount = self.facts.amount.clone();
         let amount_minor = amount.amount_minor();
-        let paid = Outcome::Is { status: "paid", captured_minor: amount_minor, refunded_minor: 0 };
+        let paid = match (self.main, self.kind) {
+            ("hint", _) => Outcome::Unchanged,
+            (_, SubjectKind::Order) => {
+                Outcome::Is { status: "paid", captured_minor: amount_minor, refunded_minor: 0 }
+            }
+            _ => Outcome::Is { status: "active", captured_minor: 0, refunded_minor: 0 },
+        };
         let refunded =
             Outcome::Is { status: "refunded", captured_minor: amount_minor, refunded_minor: amount_minor };
         let steps = match scenario {
@@ -191,19 +242,20 @@ impl Planner<'_> {
                 let request = self.sign("failed", &amount, &amount, self.facts.now)?;
                 let status = self.status_after_failure(&request);
                 let outcome = Outcome::Is { status, captured_minor: 0, refunded_minor: 0 };
-                vec![Step::Register, accepted("the payment's failure", request), Step::Await(outcome)]
+                vec![Step::Register, self.accepted("the failure", request)?, Step::Await(outcome)]
             }
             Scenario::Duplicate => {
-                let payment = self.sign("paid", &amount, &amount, self.facts.now)?;
+                let payment = self.sign(self.main, &amount, &amount, self.facts.now)?;
+                let answer = self.success(&payment)?;
                 vec![
                     Step::Register,
-                    accepted("the payment", payment.clone()),
-                    accepted("the same again", payment.clone()),
+                    self.accepted("the callback", payment.clone())?,
+                    self.accepted("the same again", payment.clone())?,
                     Step::Send(Delivery {
                         about: "the same, many at once",
                         request: payment,
                         copies: DUPLICATES_AT_ONCE,
-                        accepted: true,
+                        answer,
                     }),
                     Step::Await(paid),
                 ]
@@ -216,9 +268,13 @@ impl Planner<'_> {
             Scenario::WrongAmount => {
                 let other_minor = if amount_minor == 1 { 2 } else { 1 };
                 let other = Money::from_minor(other_minor, amount.currency().clone())?;
-                let request = self.sign("paid", &other, &other, self.facts.now)?;
+                let request = self.sign(self.main, &other, &other, self.facts.now)?;
                 let outcome = Outcome::Is { status: "held", captured_minor: other_minor, refunded_minor: 0 };
-                vec![Step::Register, accepted("a payment of another amount", request), Step::Await(outcome)]
+                vec![
+                    Step::Register,
+                    self.accepted("a payment of another amount", request)?,
+                    Step::Await(outcome),
+                ]
             }
             Scenario::BeforeOrder => vec![self.payment()?, Step::Register, Step::Await(paid)],
         };
@@ -227,25 +283,25 @@ impl Planner<'_> {
 
     fn payment(&self) -> Result<Step, PlanError> {
         let amount = &self.facts.amount;
-        Ok(accepted("the payment", self.sign("paid", amount, amount, self.facts.now)?))
+        self.accepted("the callback", self.sign(self.main, amount, amount, self.facts.now)?)
     }
 
     fn refund(&self, refund: &Money) -> Result<Step, PlanError> {
         let whole = *refund == self.facts.amount;
         let template = if whole { "refunded" } else { "partial-refund" };
         let request = self.sign(template, &self.facts.amount, refund, self.facts.now)?;
-        Ok(accepted(if whole { "the refund" } else { "the partial refund" }, request))
+        self.accepted(if whole { "the refund" } else { "the partial refund" }, request)
     }
 
     fn forged(&self) -> Result<Vec<Step>, PlanError> {
         let amount = &self.facts.amount;
-        let genuine = self.sign("paid", amount, amount, self.facts.now)?;
+        let genuine = self.sign(self.main, amount, amount, self.facts.now)?;
         let forged =
             forge(&genuine, |request| matches!(self.verify(request), Err(Rejection::SignatureMismatch)))
                 .ok_or_else(|| PlanError::NoSignature(self.provider.name.to_owned()))?;
         Ok(vec![
             Step::Register,
-            rejected("the payment with one wrong byte in its signature", forged),
+            self.rejected("the callback with one wrong byte in its signature", forged),
             Step::Await(Outcome::Unchanged),
         ])
     }
@@ -253,11 +309,11 @@ impl Planner<'_> {
     fn stale(&self, paid: Outcome) -> Result<Vec<Step>, PlanError> {
         let amount = &self.facts.amount;
         let sent_at = UnixSeconds(self.facts.now.0 - STALE_AGE_SECONDS);
-        let old = self.sign("paid", amount, amount, sent_at)?;
+        let old = self.sign(self.main, amount, amount, sent_at)?;
         if self.verify(&old).is_err() {
             return Ok(vec![
                 Step::Register,
-                rejected("a payment that was signed yesterday", old),
+                self.rejected("a callback that was signed yesterday", old),
                 Step::Await(Outcome::Unchanged),
             ]);
         }
@@ -267,9 +323,9 @@ impl Planner<'_> {
                 self.provider.title
             )),
             Step::Register,
-            accepted("a payment that was signed yesterday", old.clone()),
+            self.accepted("a callback that was signed yesterday", old.clone())?,
             Step::Await(paid),
-            accepted("the same, replayed", old),
+            self.accepted("the same, replayed", old)?,
             Step::Await(paid),
         ])
     }
@@ -282,6 +338,21 @@ impl Planner<'_> {
             Some([event]) if event.kind == EventKind::PaymentCancelled => "cancelled",
             _ => "failed",
         }
+    }
+
+    fn accepted(&self, about: &'static str, request: SignedRequest) -> Result<Step, PlanError> {
+        let answer = self.success(&request)?;
+        Ok(Step::Send(Delivery { about, request, copies: 1, answer }))
+    }
+
+    fn rejected(&self, about: &'static str, request: SignedRequest) -> Step {
+        let answer = self.provider.answers.failure(401).into();
+        Step::Send(Delivery { about, request, copies: 1, answer })
+    }
+
+    fn success(&self, request: &SignedRequest) -> Result<Reply, PlanError> {
+        let refused = |rejection| PlanError::Refused { provider: self.provider.name.to_owned(), rejection };
+        self.verified(request).map(|verified| self.provider.success(&verified)).map_err(refused)
     }
 
     fn verify(&self, request: &SignedRequest) -> Result<(), Rejection> {
@@ -352,14 +423,6 @@ pub fn simulated_facts(
 /// A partial refund is told like a whole one with another amount, except where a provider has its own template.
 fn scenario_without_own_template(scenario: &str) -> Option<&'static str> {
     (scenario == "partial-refund").then_some("refunded")
-}
-
-fn accepted(about: &'static str, request: SignedRequest) -> Step {
-    Step::Send(Delivery { about, request, copies: 1, accepted: true })
-}
-
-fn rejected(about: &'static str, request: SignedRequest) -> Step {
-    Step::Send(Delivery { about, request, copies: 1, accepted: false })
 }
 
 /// An id of 20 decimal digits, the form that every provider's documents allow.
