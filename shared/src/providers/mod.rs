@@ -17,9 +17,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::callback::{
-    Answer, Answers, Credentials, Fetched, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified,
+    Answers, Credentials, Fetched, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified,
 };
-use crate::callback::{Answers, Credentials, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::{EventKind, PaymentEvent};
 
 pub use ask::{FetchMethod, FetchRequest, Handshake, Inquire, Inquiry, KeyFetch, KeyRequest, Reply};
