@@ -1,5 +1,6 @@
 //! The `callback` function: proves a provider's callback genuine and queues it before it is acknowledged.
 
+mod keys;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,8 @@ use aws_lambda_events::http::HeaderValue;
 use aws_lambda_events::http::header::CONTENT_TYPE;
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::{Answers, Rejection, UnixSeconds, Verified};
-use paybell_shared::ports::{AccountStore, CallbackQueue, PortError};
+use paybell_shared::https::{HttpsLimits, HttpsTransport};
+use paybell_shared::ports::{AccountStore, CallbackQueue, FetchedKeys, Fetcher, PortError, SystemClock};
 use paybell_shared::providers::{Provider, Registry, Reply};
 use thiserror::Error;
 
@@ -23,16 +25,20 @@ pub struct Ports {
     pub accounts: Arc<dyn AccountStore>,
     /// Where verified callbacks go.
     pub callbacks: Arc<dyn CallbackQueue>,
+    /// Providers' keys that callbacks name and accounts do not hold.
+    pub keys: Arc<FetchedKeys>,
     /// The providers.
     pub providers: Arc<Registry>,
 }
 
 impl Ports {
-    /// The ports on AWS.
+    /// The ports on AWS, and the way out to providers' keys.
     pub fn new(adapters: &Adapters) -> Self {
+        let fetcher = Fetcher::new(Arc::new(HttpsTransport::new(HttpsLimits::KEY)), Arc::new(SystemClock));
         Self {
             accounts: adapters.accounts.clone(),
             callbacks: adapters.callbacks.clone(),
+            keys: Arc::new(FetchedKeys::new(fetcher, Arc::new(SystemClock))),
             providers: adapters.providers.clone(),
         }
     }
@@ -79,7 +85,7 @@ pub async fn handle(
     }
 }
 
-/// The cheap refusals come first: size, headers, provider, account, and only then the cryptography.
+/// The cheap refusals come first: size, headers, provider, account, and only then keys and the cryptography.
 async fn accept(
     event: &ApiGatewayV2httpRequest,
     provider: Option<&'static Provider>,
@@ -91,7 +97,12 @@ async fn accept(
     let raw = request::decode(event)?;
     let credentials = ports.accounts.credentials(&raw.account, provider.name).await?;
     let credentials = credentials.ok_or(CallbackError::Unknown("account"))?;
-    let verified = provider.accept(&raw, &credentials, now)?;
+    let (credentials, missing) = keys::complete(provider, &raw, credentials, &ports.keys).await;
+    let verified = match (provider.accept(&raw, &credentials, now), missing) {
+        // Without the key a refusal says nothing about the callback.
+        (Err(_), Some(missing)) => return Err(missing),
+        (accepted, _) => accepted?,
+    };
     // What is acknowledged must never be lost, so it is durable first.
     ports.callbacks.send(&verified).await?;
     let reply = provider.success(&verified);

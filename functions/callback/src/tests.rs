@@ -1,5 +1,7 @@
 //! Every answer of the function, and logs that hold no secret.
 
+mod keys;
+
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -49,7 +51,12 @@ impl World {
         let request = found.sandbox.sign(&keys, &payload).unwrap();
         let credentials = Credentials { key_sets: vec![KeySet::new("one", keys.key_set.clone())] };
         accounts.put_credentials("acme", provider, &credentials).await.unwrap();
-        let ports = Ports { accounts: accounts.clone(), callbacks: queue.clone(), providers };
+        let ports = Ports {
+            accounts: accounts.clone(),
+            callbacks: queue.clone(),
+            keys: keys::fetched_from(Arc::new(keys::NoNetwork)),
+            providers,
+        };
         Self { accounts, queue, ports, keys, request, provider }
     }
 

@@ -51,6 +51,24 @@ impl KeySet {
         Self { id: id.into(), status: KeyStatus::Active, fields }
     }
 
+    /// This set with a key that was fetched: as the field, or under an id among the field's keys.
+    pub fn with_key(&self, field: &str, id: Option<&str>, key: Value) -> Self {
+        let mut set = self.clone();
+        let value = match id {
+            None => key,
+            Some(id) => {
+                let mut keys = match set.fields.remove(field) {
+                    Some(Value::Object(keys)) => keys,
+                    _ => Map::new(),
+                };
+                keys.insert(id.to_owned(), key);
+                Value::Object(keys)
+            }
+        };
+        set.fields.insert(field.to_owned(), value);
+        set
+    }
+
     /// The names of its fields.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.keys().map(String::as_str)

@@ -8,7 +8,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use super::read::rfc3339;
-use super::{Covers, CredentialField, Normalise, Part, Provider, Rail, Verify};
+use super::{Covers, CredentialField, FetchRequest, KeyRequest, Normalise, Part, Provider, Rail, Verify};
+use crate::callback::address::https_file;
 use crate::callback::certificate::{Certificate, Sha1Signatures, require_chain};
 use crate::callback::signature::{RsaHash, RsaKey, require_fresh};
 use crate::callback::{Answers, CertificateProblem, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
@@ -28,6 +29,7 @@ pub static PROVIDER: Provider = Provider {
     retry_schedule: "up to 25 times over 3 days, until the answer is 2xx",
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
+    key_fetch: Some(key_fetch),
     verify: Verify::Coded(verify),
     // The webhook's id is part of what is signed.
     addressee: |_| Ok(()),
@@ -51,17 +53,17 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
     CredentialField {
         name: "cert_pem",
         required: false,
-        about: "the certificate behind PAYPAL-CERT-URL in PEM, leaf first, intermediates after it",
+        about: "the certificate behind PAYPAL-CERT-URL in PEM, leaf first; only to pin it, else it is fetched",
     },
     CredentialField {
         name: "certs_by_url",
         required: false,
-        about: "instead of cert_pem: certificates in PEM by their PAYPAL-CERT-URL; old and new at once during a rotation",
+        about: "certificates in PEM by their PAYPAL-CERT-URL; those that are not there are fetched",
     },
     CredentialField {
         name: "trust_anchor_pem",
-        required: true,
-        about: "the pinned authority (or several) that must have issued the certificate: DigiCert's",
+        required: false,
+        about: "the authority (or several) that must have issued the certificate; DigiCert's roots when absent",
     },
     CredentialField {
         name: "allowed_cert_hosts",
@@ -79,13 +81,17 @@ const ALGORITHM: &str = "SHA256withRSA";
 const CERTIFICATE_HOSTS: [&str; 4] =
     ["api.paypal.com", "api.sandbox.paypal.com", "api-m.paypal.com", "api-m.sandbox.paypal.com"];
 const CERTIFICATE_PATH: &str = "/v1/notifications/";
+const FETCHED_PATH: &str = "/v1/notifications/certs/";
+/// What is behind an address does not change: a new certificate has a new one.
+const CERTIFICATE_KEPT_SECONDS: i64 = 24 * 60 * 60;
+const DIGICERT_ROOTS: &[u8] = include_bytes!("paypal/digicert_roots.pem");
 const CERTIFICATE_OWNERS: [&str; 2] =
     ["messageverificationcerts.paypal.com", "messageverificationcerts.sandbox.paypal.com"];
 
 /// # Source
 /// PayPal, "Integrate webhooks: verify webhook messages yourself": `id|time|webhook id|CRC-32 of the body` is signed by the
-/// certificate at `PAYPAL-CERT-URL`. The address is never fetched here: it only has to be one of PayPal's, and the
-/// certificate comes from the key set.
+/// certificate at `PAYPAL-CERT-URL`. Nothing is fetched here: the address has to be one of PayPal's, and the certificate
+/// comes from the key set, to which the one that [`key_fetch`] names was added.
 fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
     let signing_text = signing_text(raw, keys)?;
     let signature = STANDARD
@@ -99,7 +105,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
         require_fresh(sent_at.ok_or_else(|| Rejection::malformed("timestamp"))?, now, tolerance_seconds)?;
     }
     let address = raw.header("paypal-cert-url")?;
-    require_certificate_address(address, keys)?;
+    certificate_address(address, keys)?;
     let key = signer(address, keys, now)?;
     let proof = key.require_signature(RsaHash::Sha256, signing_text.as_bytes(), &signature)?;
     Ok(Verified::from_checked(raw, proof, now))
@@ -114,28 +120,43 @@ fn signing_text(raw: &RawCallback, keys: &KeySet) -> Result<String, Rejection> {
     Ok(format!("{id}|{time}|{}|{}", keys.text("webhook_id")?, crc32fast::hash(raw.body())))
 }
 
-/// `https`, one of the hosts and nothing else in its place (no user, no port), the path of PayPal's certificates.
-fn require_certificate_address(address: &str, keys: &KeySet) -> Result<(), Rejection> {
+/// Which certificate the callback names, where the key set does not hold it.
+fn key_fetch(raw: &RawCallback, keys: &KeySet) -> Result<Option<KeyRequest>, Rejection> {
+    let address = raw.header("paypal-cert-url")?;
+    let (host, path) = certificate_address(address, keys)?;
+    let held = keys.keys_by_id("certs_by_url")?.iter().any(|(have, _)| *have == address);
+    if held || keys.has("cert_pem") {
+        return Ok(None);
+    }
+    if !path.starts_with(FETCHED_PATH) {
+        return Err(Rejection::Certificate(CertificateProblem::AddressNotAllowed));
+    }
+    // What cannot be genuine costs no request.
+    raw.header("paypal-transmission-sig")?;
+    signing_text(raw, keys)?;
+    Ok(Some(KeyRequest {
+        request: FetchRequest::get(host, address),
+        field: "certs_by_url",
+        id: Some(address.to_owned()),
+        max_age_seconds: CERTIFICATE_KEPT_SECONDS,
+        read: read_certificates,
+    }))
+}
+
+fn read_certificates(body: &[u8]) -> Option<Value> {
+    Certificate::all_in_pem(body).ok()?;
+    String::from_utf8(body.to_vec()).ok().map(Value::String)
+}
+
+/// Host and path of an address that is one of PayPal's.
+fn certificate_address<'a>(address: &'a str, keys: &KeySet) -> Result<(&'a str, &'a str), Rejection> {
     let hosts = match keys.has("allowed_cert_hosts") {
         true => keys.texts("allowed_cert_hosts")?,
         false => CERTIFICATE_HOSTS.to_vec(),
     };
-    let path = address.strip_prefix("https://").and_then(|rest| {
-        let (host, _) = rest.split_once('/')?;
-        hosts.contains(&host).then(|| &rest[host.len()..])
-    });
-    let plain = |path: &str| {
-        let segments_are_plain = path.split('/').skip(1).all(|segment| {
-            !matches!(segment, "" | "." | "..")
-                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-        });
-        path.starts_with(CERTIFICATE_PATH) && segments_are_plain
-    };
-    if path.is_some_and(plain) {
-        Ok(())
-    } else {
-        Err(Rejection::Certificate(CertificateProblem::AddressNotAllowed))
-    }
+    https_file(address)
+        .filter(|(host, path)| hosts.contains(host) && path.starts_with(CERTIFICATE_PATH))
+        .ok_or(Rejection::Certificate(CertificateProblem::AddressNotAllowed))
 }
 
 fn signer(address: &str, keys: &KeySet, now: UnixSeconds) -> Result<RsaKey, Rejection> {
@@ -145,10 +166,12 @@ fn signer(address: &str, keys: &KeySet, now: UnixSeconds) -> Result<RsaKey, Reje
             Certificate::all_in_pem(pem.as_bytes()).map_err(|_| Rejection::unconfigured("certs_by_url"))?
         }
         None if keys.has("cert_pem") => Certificate::configured(keys, "cert_pem")?,
-        None if by_address.is_empty() => return Err(Rejection::unconfigured("cert_pem")),
         None => return Err(Rejection::Certificate(CertificateProblem::Unavailable)),
     };
-    let anchors = Certificate::configured(keys, "trust_anchor_pem")?;
+    let anchors = match keys.has("trust_anchor_pem") {
+        true => Certificate::configured(keys, "trust_anchor_pem")?,
+        false => Certificate::readable_in_pem(DIGICERT_ROOTS),
+    };
     let intermediates = certificates.split_off(1);
     let leaf = &certificates[0];
     require_chain(leaf, &intermediates, &anchors, now, Sha1Signatures::Refused)?;
@@ -195,7 +218,50 @@ mod tests {
             ("https://api.paypal.com", false),
             ("", false),
         ] {
-            assert_eq!(require_certificate_address(address, &keys).is_ok(), accepted, "{address}");
+            assert_eq!(certificate_address(address, &keys).is_ok(), accepted, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_bundled_roots_are_read() {
+        assert_eq!(Certificate::readable_in_pem(DIGICERT_ROOTS).len(), 6);
+        assert_eq!(Certificate::all_in_pem(DIGICERT_ROOTS).unwrap().len(), 6);
+    }
+
+    /// The address, what the key set holds, and the outcome: a request, nothing, or a refusal.
+    #[test]
+    fn only_a_certificate_that_is_not_held_is_fetched_and_only_from_paypal() {
+        let mine = "https://api.paypal.com/v1/notifications/certs/CERT-1";
+        for (address, held, outcome) in [
+            (mine, "", Ok(true)),
+            (mine, "cert_pem", Ok(false)),
+            (mine, mine, Ok(false)),
+            (mine, "https://api.paypal.com/v1/notifications/certs/CERT-2", Ok(true)),
+            ("https://api.paypal.com/v1/notifications/test", "", Err(())),
+            ("https://api.paypal.com.evil.example/v1/notifications/certs/CERT-1", "", Err(())),
+            ("https://169.254.169.254/v1/notifications/certs/CERT-1", "", Err(())),
+            ("http://api.paypal.com/v1/notifications/certs/CERT-1", "", Err(())),
+        ] {
+            let mut fields = Map::from_iter([("webhook_id".to_owned(), Value::from("WEBHOOK"))]);
+            if held.starts_with("https") {
+                let by_address = Map::from_iter([(held.to_owned(), Value::from("PEM"))]);
+                fields.insert("certs_by_url".to_owned(), Value::Object(by_address));
+            } else if !held.is_empty() {
+                fields.insert(held.to_owned(), Value::from("PEM"));
+            }
+            let headers = [
+                ("PAYPAL-TRANSMISSION-ID", "id"),
+                ("PAYPAL-TRANSMISSION-TIME", "time"),
+                ("PAYPAL-TRANSMISSION-SIG", "c2ln"),
+                ("PAYPAL-CERT-URL", address),
+            ];
+            let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let raw = RawCallback::new("a", "paypal", "POST", "/", headers, Vec::new());
+            let wanted = key_fetch(&raw, &KeySet::new("k", fields));
+            if let Ok(Some(wanted)) = &wanted {
+                assert_eq!(wanted.request, FetchRequest::get("api.paypal.com", address));
+            }
+            assert_eq!(wanted.map(|wanted| wanted.is_some()).map_err(drop), outcome, "{address} {held}");
         }
     }
 
