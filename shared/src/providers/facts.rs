@@ -62,6 +62,31 @@ impl Covers {
     }
 }
 
+/// Whether a provider is asked before its callbacks move money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Its callbacks prove everything.
+    Never,
+    /// Some of its callbacks leave out the money.
+    Sometimes,
+    /// None of its callbacks proves the money.
+    Always,
+    /// None of its callbacks proves the money and it cannot be asked: nothing comes of its hints.
+    Cannot,
+}
+
+impl Asked {
+    /// The name in listings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Sometimes => "sometimes",
+            Self::Always => "always",
+            Self::Cannot => "cannot",
+        }
+    }
+}
+
 /// One field of a key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialField {

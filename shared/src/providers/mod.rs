@@ -22,7 +22,7 @@ use crate::callback::{
 use crate::domain::{EventKind, PaymentEvent};
 
 pub use ask::{FetchMethod, FetchRequest, Handshake, Inquire, Inquiry, KeyFetch, KeyRequest, Reply};
-pub use facts::{Covers, CredentialField, Rail};
+pub use facts::{Asked, Covers, CredentialField, Rail};
 pub use registry::Registry;
 
 /// Most bytes of an id inside an event, so that an order with many events is stored and every notification is pushed.
@@ -158,6 +158,16 @@ impl Provider {
         let own = self.success_body.and_then(|body_of| body_of(verified));
         let reply = Reply::from(self.answers.success);
         Reply { body: own.unwrap_or(reply.body), ..reply }
+    }
+
+    /// Whether it is asked before its callbacks move money.
+    pub fn asked(&self) -> Asked {
+        match (self.covers, &self.inquiry) {
+            (Covers::Nothing, Some(_)) => Asked::Always,
+            (Covers::Nothing, None) => Asked::Cannot,
+            (_, Some(_)) => Asked::Sometimes,
+            (_, None) => Asked::Never,
+        }
     }
 
     /// Whether its callbacks carry anything that could be forged: a signature or a token.

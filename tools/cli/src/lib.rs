@@ -3,6 +3,7 @@
 pub mod client;
 pub mod demo;
 pub mod listen;
+pub mod providers;
 pub mod simulate;
 pub mod up;
 pub mod verify;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use paybell_cli::{Place, listen, simulate, up, verify};
+use paybell_cli::{Place, listen, providers, simulate, up, verify};
 
 /// Payment callbacks: verified, applied once, told to the people who wait.
 #[derive(Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Listen(listen::Options),
     /// Check vector files, or say whether one captured request is genuine
     Verify(verify::Options),
+    /// List the providers: how each signs, what it tells, how it wants to be answered
+    Providers(providers::Options),
 }
 
 fn main() -> ExitCode {
@@ -34,5 +36,6 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(&cli.place, &options),
         Command::Listen(options) => listen::run(&cli.place, &options),
         Command::Verify(options) => verify::run(&options),
+        Command::Providers(options) => providers::run(&options),
     }
 }

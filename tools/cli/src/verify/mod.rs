@@ -6,6 +6,7 @@ mod report;
 mod request;
 pub mod vector;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -72,7 +73,11 @@ pub fn run(options: &Options) -> ExitCode {
     for file in &options.files {
         check_file(&registry, file, options, &mut counts);
     }
-    let summary = format!("{} passed, {} failed", counts.passed, counts.failed);
+    let (providers, vectors) = (counts.providers.len(), counts.passed + counts.failed);
+    let summary = format!(
+        "{vectors} vectors of {providers} providers: {} passed, {} failed",
+        counts.passed, counts.failed
+    );
     if options.json {
         eprintln!("{summary}");
     } else {
@@ -93,6 +98,7 @@ fn real_now() -> UnixSeconds {
 
 #[derive(Default)]
 struct Counts {
+    providers: BTreeSet<String>,
     passed: u64,
     failed: u64,
 }
@@ -110,6 +116,7 @@ fn check_file(registry: &Registry, file: &Path, options: &Options, counts: &mut 
     for (index, value) in vectors.iter().enumerate() {
         let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
         let (name, provider) = (text("name"), text("provider"));
+        counts.providers.insert(provider.to_owned());
         let place =
             if name.is_empty() { format!("{file_name} [{index}]") } else { format!("{file_name} {name}") };
         let (verdict, outcome) = check_vector(registry, &place, value, options.fields);
