@@ -1,6 +1,7 @@
-//! The project's own chores: `cargo xtask test`, `cargo xtask tidy` and `cargo xtask fixtures`.
+//! The project's own chores: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask fixtures` and `cargo xtask readme`.
 
 mod fixtures;
+mod readme;
 mod suite;
 mod tidy;
 
@@ -26,6 +27,8 @@ enum Command {
     Tidy,
     /// Make the vectors in the providers' fixture folders again, after a payload or a protocol has changed
     Fixtures,
+    /// Write the table of providers into the README again
+    Readme,
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Test(options) => suite::run(&root, &options),
         Command::Tidy => tidy::run(&root),
         Command::Fixtures => fixtures::run(&root),
+        Command::Readme => readme::run(&root),
     }
 }
 
