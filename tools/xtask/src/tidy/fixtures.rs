@@ -7,8 +7,8 @@ use super::tree::Tree;
 
 const PROVIDERS: &str = "shared/src/providers";
 const FIXTURES: &str = "shared/fixtures";
-/// Files and folders beside the providers that are none.
-const SHARED_BY_PROVIDERS: &[&str] = &["described", "mod", "read", "registry", "tests"];
+/// What a coded provider's file has: its value, or the description of its signature.
+const PROVIDER_VALUES: &[&str] = &["pub static PROVIDER: Provider", "described_signature(NAME"];
 /// The sample of a configured provider, which no registry line names.
 const OWN_PROVIDER: &str = "own_provider";
 const REGISTRY: &str = "shared/src/providers/registry.rs";
@@ -38,15 +38,14 @@ pub fn check(tree: &Tree, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Providers by name: whatever lies directly in their folder and is not part of what they share.
+/// Providers by name: the descriptions, and the files that declare a provider's value.
 fn providers(tree: &Tree) -> BTreeMap<&str, &str> {
     let mut providers = BTreeMap::new();
-    for (path, _) in tree.texts_of(&["rs", "toml"]) {
-        let Some(below) = path.strip_prefix(PROVIDERS).and_then(|rest| rest.strip_prefix('/')) else {
-            continue;
-        };
-        let name = below.split(['/', '.']).next().unwrap_or(below);
-        if !SHARED_BY_PROVIDERS.contains(&name) && !name.ends_with("_tests") {
+    for (path, text) in tree.texts_of(&["rs", "toml"]) {
+        let below = path.strip_prefix(PROVIDERS).and_then(|rest| rest.strip_prefix('/'));
+        let Some((name, extension)) = below.and_then(|below| below.split_once('.')) else { continue };
+        let declares = extension == "toml" || PROVIDER_VALUES.iter().any(|value| text.contains(value));
+        if !name.contains('/') && declares {
             providers.entry(name).or_insert(path);
         }
     }
