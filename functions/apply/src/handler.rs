@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::verified::MessageError;
 use paybell_shared::callback::{Origin, Verified};
 use paybell_shared::domain::{Order, OrderError, PaymentEvent, Plan};
 use paybell_shared::ports::fold::{Done, FoldError, perform};
-use paybell_shared::ports::{CallbackQueue, Clock, OrderStore};
+use paybell_shared::ports::{CallbackQueue, Clock, HintQueue, OrderStore, PortError};
 use paybell_shared::providers::{MappingError, Registry};
 use thiserror::Error;
 
@@ -32,6 +33,8 @@ pub struct Ports {
     pub orders: Arc<dyn OrderStore>,
     /// The queue that the callbacks come from.
     pub callbacks: Arc<dyn CallbackQueue>,
+    /// Where callbacks go of which the provider must be asked.
+    pub hints: Arc<dyn HintQueue>,
     /// The providers.
     pub providers: Arc<Registry>,
 }
@@ -42,6 +45,7 @@ impl Ports {
         Self {
             orders: adapters.orders.clone(),
             callbacks: adapters.callbacks.clone(),
+            hints: adapters.hints.clone(),
             providers: adapters.providers.clone(),
         }
     }
@@ -59,6 +63,9 @@ enum ApplyError {
     /// The provider says it in a way that our mapping does not know.
     #[error(transparent)]
     Mapping(#[from] MappingError),
+    /// The provider must be asked of it, and it could not be handed on for that.
+    #[error("not handed on: {0}")]
+    NotHandedOn(PortError),
     /// The order could not be changed.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -74,7 +81,7 @@ impl ApplyError {
         match self {
             Self::Unreadable(_) | Self::UnknownProvider(_) | Self::Mapping(_) => true,
             Self::Fold(error) => matches!(error, FoldError::Order(OrderError::Unaddressed { .. })),
-            Self::OutOfTime => false,
+            Self::NotHandedOn(_) | Self::OutOfTime => false,
         }
     }
 }
@@ -83,10 +90,20 @@ impl ApplyError {
 /// since 1970. Only the messages that are not applied completely are reported, so that only they come again.
 pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
     let mut batch = Batch::default();
+    let mut hints = Vec::new();
     for (index, message) in event.records.iter().enumerate() {
         match read(message, &ports.providers) {
-            Ok((account, events)) => batch.add(index, account, events),
+            Ok(Reading { verified, events, must_ask }) => {
+                batch.add(index, verified.account().to_owned(), events);
+                hints.extend(must_ask.then_some((index, verified)));
+            }
             Err(error) => batch.fail(index, error),
+        }
+    }
+    let handed_on = hints.iter().map(|(index, hint)| async { (*index, ports.hints.send(hint).await) });
+    for (index, outcome) in join_all(handed_on).await {
+        if let Err(error) = outcome {
+            batch.fail(index, ApplyError::NotHandedOn(error));
         }
     }
     let outcomes: Vec<_> = stream::iter(batch.plans())
@@ -130,19 +147,32 @@ async fn perform_until(
     }
 }
 
-fn read(message: &SqsMessage, providers: &Registry) -> Result<(String, Vec<PaymentEvent>), ApplyError> {
+/// What a message says.
+struct Reading {
+    verified: Verified,
+    events: Vec<PaymentEvent>,
+    /// Whether the provider must be asked for what it does not prove.
+    must_ask: bool,
+}
+
+fn read(message: &SqsMessage, providers: &Registry) -> Result<Reading, ApplyError> {
     let verified = Verified::from_queue(message.body.as_deref().unwrap_or_default())?;
     let name = verified.provider();
     let provider = providers.find(name).ok_or_else(|| ApplyError::UnknownProvider(name.to_owned()))?;
-    let mut events = provider.normalise(&verified)?;
-    if verified.origin() == Origin::Hint {
-        // Its money facts are not proved: it only says that the provider should be asked.
-        events.clear();
+    // The money facts of a hint are not proved: it only says that the provider should be asked.
+    let is_hint = verified.origin() == Origin::Hint;
+    let events = if is_hint { Vec::new() } else { provider.normalise(&verified)? };
+    let must_ask = provider.must_ask(&verified) && provider.inquiry.is_some();
+    let outcome = match (must_ask, is_hint, events.is_empty()) {
+        (true, ..) => Some("to_be_asked"),
+        (false, true, _) => Some("hint_without_inquiry"),
+        (false, false, true) => Some("ignored"),
+        (false, false, false) => None,
+    };
+    if let Some(outcome) = outcome {
+        tracing::info!(outcome, account = verified.account(), provider = name, "apply");
     }
-    if events.is_empty() {
-        tracing::info!(outcome = "ignored", account = verified.account(), provider = name, "apply");
-    }
-    Ok((verified.account().to_owned(), events))
+    Ok(Reading { verified, events, must_ask })
 }
 
 /// Which message every event came from, and which messages failed.

@@ -13,13 +13,21 @@ const DEADLINE_MS: i64 = NOW_MS + 30_000;
 struct World {
     orders: Arc<MemoryOrders>,
     queue: Arc<MemoryQueue>,
+    hints: Arc<MemoryQueue>,
     clock: ManualClock,
+    providers: Arc<Registry>,
 }
 
 impl World {
     fn new() -> Self {
         let (orders, queue) = (Arc::new(MemoryOrders::default()), Arc::new(MemoryQueue::default()));
-        Self { orders, queue, clock: ManualClock::at_ms(NOW_MS) }
+        Self {
+            orders,
+            queue,
+            hints: Arc::default(),
+            clock: ManualClock::at_ms(NOW_MS),
+            providers: Arc::default(),
+        }
     }
 
     /// The ids of the messages that are reported as failed.
@@ -34,7 +42,8 @@ impl World {
         let ports = Ports {
             orders: self.orders.clone(),
             callbacks: self.queue.clone(),
-            providers: Arc::new(Registry::default()),
+            hints: self.hints.clone(),
+            providers: self.providers.clone(),
         };
         let response = handle(event, &ports, &self.clock, deadline_ms).await;
         response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
@@ -126,6 +135,87 @@ async fn a_callback_that_we_do_not_act_on_is_done() {
     assert_eq!(world.orders.all(), []);
 }
 
+/// A provider that says of some callbacks only that something happened; nothing it says of others needs asking.
+const ASKING: &str = r#"
+[providers.asking]
+title = "Asking"
+rail = "bank"
+retry_schedule = "never"
+covers = "body"
+[[providers.asking.credentials]]
+name = "secret"
+about = "Secret"
+[[providers.asking.checks]]
+algorithm = "hmac-sha256"
+key = { field = "secret", encoding = "utf8" }
+signature = { at = "header:signature", encoding = "hex" }
+signed = "{body}"
+[providers.asking.events]
+type = "{json:/type}"
+[providers.asking.events.types]
+"paid" = { kind = "ask" }
+"failed" = { kind = "payment.failed", facts = "payment" }
+[providers.asking.events.facts.payment]
+subject_id = ["json:/order"]
+[providers.asking.inquiry]
+host = "api.example.com"
+asked = ["json:/id"]
+answered = ["json:/id"]
+[[providers.asking.inquiry.requests]]
+path = "/payments/{json:/id}"
+[[providers.asking.inquiry.events]]
+type = "{json:/status}"
+types = { "paid" = { kind = "payment.captured", facts = "payment" } }
+[providers.asking.inquiry.events.facts.payment]
+subject_id = ["json:/order"]
+transaction_id = ["json:/id"]
+amount = { at = ["json:/amount"], unit = "minor", fixed_currency = "EUR" }
+"#;
+
+fn asking(origin: &str, content: &Value) -> String {
+    stripe(content.clone())
+        .replace("\"stripe\"", "\"asking\"")
+        .replace("\"signed\"", &format!("\"{origin}\""))
+}
+
+#[tokio::test]
+async fn a_callback_of_which_the_provider_must_be_asked_is_handed_on_and_changes_nothing() {
+    let mut world = World::new();
+    world.providers = Arc::new(Registry::new(paybell_shared::config::described_providers(ASKING).unwrap()));
+    let paid = json!({"type": "paid", "id": "T1", "order": "A1", "status": "paid", "amount": 1999});
+    let failed = json!({"type": "failed", "id": "T2", "order": "A2"});
+    let signed = asking("signed", &paid);
+    let hint = asking("hint", &json!("whatever somebody made up"));
+    let batch = [
+        ("asks", signed.clone()),
+        ("hint", hint.clone()),
+        ("tells", asking("signed", &failed)),
+        ("answer", asking("answer", &paid)),
+    ];
+    assert_eq!(world.handle(&batch[..3]).await, [""; 0]);
+    let again = |message: &String| Verified::from_queue(message).unwrap().to_message();
+    assert_eq!(world.hints.messages(), [again(&signed), again(&hint)]);
+    assert_eq!(world.order("A1").await, None);
+    assert_eq!(world.order("A2").await.unwrap().state().status, Status::Unclaimed);
+
+    assert_eq!(world.handle(&batch[3..]).await, [""; 0]);
+    assert_eq!(world.order("A1").await.unwrap().state().captured_minor, 1999);
+    assert_eq!(world.hints.messages().len(), 2, "an answer is not asked about again");
+
+    world.hints.faults.push(PortError::Permanent("SendMessage: denied".into()));
+    assert_eq!(world.handle(&batch[..1]).await, ["asks"], "it is not lost");
+    assert_eq!(world.queue.dead_letters(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_hint_of_a_provider_that_is_not_asked_is_done() {
+    let world = World::new();
+    let hint = paid("evt_1", "A1").replace("\"signed\"", "\"hint\"");
+    assert_eq!(world.handle(&[("m1", hint)]).await, [""; 0]);
+    assert_eq!(world.orders.all(), []);
+    assert_eq!(world.hints.messages(), [""; 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_race_is_run_again_and_too_many_go_back_to_the_queue() {
     let world = World::new();
@@ -192,7 +282,9 @@ impl OrderStore for Silent {
 #[tokio::test(start_paused = true)]
 async fn what_does_not_end_is_reported_before_the_deadline() {
     let callbacks = Arc::new(MemoryQueue::default());
-    let ports = Ports { orders: Arc::new(Silent), callbacks, providers: Arc::new(Registry::default()) };
+    let hints = callbacks.clone();
+    let ports =
+        Ports { orders: Arc::new(Silent), callbacks, hints, providers: Arc::new(Registry::default()) };
     let records = json!({"Records": [{"messageId": "m1", "body": paid("evt_1", "A1")}]});
     let event = serde_json::from_value(records).unwrap();
     let clock = ManualClock::at_ms(NOW_MS);

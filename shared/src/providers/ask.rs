@@ -114,6 +114,14 @@ impl Inquiry {
         }
     }
 
+    /// Whether anybody may have sent a callback, because nothing in it proves the sender.
+    pub fn is_unsigned(&self, verified: &Verified) -> bool {
+        match self {
+            Self::Coded { .. } => false,
+            Self::Described(description) => description.is_unsigned(verified.raw()),
+        }
+    }
+
     /// What to ask, with the account's key set.
     ///
     /// # Errors

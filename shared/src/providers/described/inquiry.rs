@@ -44,15 +44,24 @@ pub(super) fn unsigned(
     keys: &KeySet,
     now: UnixSeconds,
 ) -> Option<Result<Verified, Rejection>> {
-    let rule = grammar.inquiry.as_ref().filter(|rule| !rule.unsigned.is_empty())?;
+    let rule = grammar.inquiry.as_ref().filter(|_| is_unsigned(grammar, raw))?;
     let request = Request::new(raw, raw.body());
     let scope = Scope { request: &request, keys: Some(keys), entries: Vec::new(), item: None };
-    let is_signed = grammar.checks.iter().any(|check| match scope.bytes(&check.signature.at) {
-        Ok(value) => value.is_some(),
-        // Twice, or in a body that cannot be read: for the check to refuse.
-        Err(_) => matches!(check.signature.at, Place::Header(_)),
-    });
-    (!is_signed).then(|| unsigned_hint(rule, raw, &scope, now))
+    Some(unsigned_hint(rule, raw, &scope, now))
+}
+
+/// Whether a callback has no signature where none is needed, so that anybody may have sent it.
+pub(super) fn is_unsigned(grammar: &Grammar, raw: &RawCallback) -> bool {
+    let request = Request::new(raw, raw.body());
+    let scope = Scope { request: &request, keys: None, entries: Vec::new(), item: None };
+    let is_signed = || {
+        grammar.checks.iter().any(|check| match scope.bytes(&check.signature.at) {
+            Ok(value) => value.is_some(),
+            // Twice, or in a body that cannot be read: for the check to refuse.
+            Err(_) => matches!(check.signature.at, Place::Header(_)),
+        })
+    };
+    grammar.inquiry.as_ref().is_some_and(|rule| !rule.unsigned.is_empty()) && !is_signed()
 }
 
 fn unsigned_hint(

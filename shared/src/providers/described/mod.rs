@@ -108,6 +108,11 @@ impl Description {
         self.grammar.inquiry.is_some() && inquiry::asks(&self.grammar, verified)
     }
 
+    /// Whether a callback has no signature and was taken as a hint for all that: anybody may have sent it.
+    pub fn is_unsigned(&self, raw: &RawCallback) -> bool {
+        inquiry::is_unsigned(&self.grammar, raw)
+    }
+
     /// What to ask the provider about a callback, with the account's key set.
     ///
     /// # Errors

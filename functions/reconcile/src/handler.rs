@@ -1,0 +1,227 @@
+//! The `reconcile` function: asks providers for the truth of what callbacks only hint at.
+//!
+//! An answer goes into the queue of callbacks, as one with the origin `Answer`; nothing else changes an order.
+
+mod batch;
+mod recent;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use futures_util::{StreamExt as _, stream};
+use paybell_shared::aws::Adapters;
+use paybell_shared::callback::verified::MessageError;
+use paybell_shared::callback::{Fetched, KeySet, Verified};
+use paybell_shared::ports::{AccountStore, CallbackQueue, Clock, Fetcher, HintQueue, PortError, Transport};
+use paybell_shared::providers::{FetchRequest, MappingError, Provider, Registry};
+use thiserror::Error;
+
+use batch::{Batch, Question};
+pub use recent::RecentQuestions;
+
+/// Nothing is asked any more when less than this is left.
+const DEADLINE_MARGIN_MS: i64 = 5_000;
+/// What was asked is given up when less than this is left, so that what is finished is still reported.
+const ANSWER_MARGIN_MS: i64 = 1_000;
+/// Questions that are under way at the same time.
+const CONCURRENCY_MAX: usize = 8;
+
+/// What the function needs from the outside world.
+#[derive(Clone)]
+pub struct Ports {
+    /// Accounts' credentials.
+    pub accounts: Arc<dyn AccountStore>,
+    /// Where answers go.
+    pub callbacks: Arc<dyn CallbackQueue>,
+    /// The queue that the hints come from.
+    pub hints: Arc<dyn HintQueue>,
+    /// The way to the providers.
+    pub fetcher: Fetcher,
+    /// The providers.
+    pub providers: Arc<Registry>,
+    /// What was asked a moment ago.
+    pub recent: Arc<RecentQuestions>,
+}
+
+impl Ports {
+    /// The ports on AWS, with this way to the providers.
+    pub fn new(adapters: &Adapters, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            accounts: adapters.accounts.clone(),
+            callbacks: adapters.callbacks.clone(),
+            hints: adapters.hints.clone(),
+            fetcher: Fetcher::new(transport, clock),
+            providers: adapters.providers.clone(),
+            recent: Arc::default(),
+        }
+    }
+}
+
+/// Why a hint has led to no answer.
+#[derive(Clone, Debug, Error)]
+enum ReconcileError {
+    /// It is not a verified callback.
+    #[error(transparent)]
+    Unreadable(#[from] MessageError),
+    /// Its provider is not known any more, or is not asked.
+    #[error("the provider `{0}` cannot be asked")]
+    NotAskable(String),
+    /// The account does not use the provider any more.
+    #[error("the account has no credentials for the provider")]
+    NoCredentials,
+    /// It does not say what to ask about, or the key set lacks what asking needs.
+    #[error("nothing can be asked: {0}")]
+    Unasked(MappingError),
+    /// The provider answered something that is no answer to what was asked.
+    #[error("the answer is refused: {0}")]
+    Refused(MappingError),
+    /// The provider answered with this status.
+    #[error("the provider answered with status {0}")]
+    Status(u16),
+    /// The provider, or one of our own services, did not do what it was asked.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The same was asked a moment ago, maybe before what this hint is about.
+    #[error("the same was asked a moment ago")]
+    AskedJustNow,
+    /// There was no time left.
+    #[error("no time left in this invocation")]
+    OutOfTime,
+}
+
+/// What becomes of a hint that has led to no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It comes again, after a pause that grows.
+    Again,
+    /// No further try can help: it is seen in the dead-letter queue.
+    SetAside,
+    /// Anybody may have made it up.
+    Dropped,
+}
+
+impl ReconcileError {
+    /// `is_unsigned` says that anybody may have sent the hint.
+    fn fate(&self, is_unsigned: bool) -> Fate {
+        match self {
+            Self::AskedJustNow | Self::OutOfTime | Self::Port(PortError::Transient(_)) => Fate::Again,
+            Self::Status(408 | 425 | 429 | 500..=599) => Fate::Again,
+            Self::Status(404 | 410) | Self::Unasked(_) if is_unsigned => Fate::Dropped,
+            // The provider says itself that there is such a thing, so it will find it.
+            Self::Status(404) => Fate::Again,
+            _ => Fate::SetAside,
+        }
+    }
+}
+
+/// Asks about a batch of hints; `deadline_ms` is when Lambda stops us, in milliseconds since 1970. Only the hints that
+/// must come again are reported.
+pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
+    let mut batch = Batch::default();
+    for (index, message) in event.records.iter().enumerate() {
+        match read(message, ports).await {
+            Ok(hint) => batch.add(index, hint),
+            Err((error, is_unsigned)) => batch.fail(index, error, is_unsigned),
+        }
+    }
+    let outcomes: Vec<_> = stream::iter(batch.questions())
+        .map(|question| async move {
+            let outcome = ask_until(deadline_ms, &question, ports, clock).await;
+            (question, outcome)
+        })
+        .buffer_unordered(CONCURRENCY_MAX)
+        .collect()
+        .await;
+    for (question, outcome) in outcomes {
+        batch.settle(&question, outcome);
+    }
+    batch.response(&event.records, &*ports.hints).await
+}
+
+/// A hint and what to ask about it.
+struct Hint {
+    verified: Verified,
+    provider: &'static Provider,
+    keys: KeySet,
+    requests: Vec<FetchRequest>,
+    is_unsigned: bool,
+}
+
+async fn read(message: &SqsMessage, ports: &Ports) -> Result<Hint, (ReconcileError, bool)> {
+    let verified = Verified::from_queue(message.body.as_deref().unwrap_or_default())
+        .map_err(|error| (error.into(), false))?;
+    let name = verified.provider();
+    let not_askable = || (ReconcileError::NotAskable(name.to_owned()), false);
+    let provider = ports.providers.find(name).ok_or_else(not_askable)?;
+    let inquiry = provider.inquiry.as_ref().ok_or_else(not_askable)?;
+    let is_unsigned = inquiry.is_unsigned(&verified);
+    match plan(&verified, provider, ports).await {
+        Ok((keys, requests)) => Ok(Hint { verified, provider, keys, requests, is_unsigned }),
+        Err(error) => Err((error, is_unsigned)),
+    }
+}
+
+/// What to ask, with the key set that proved the hint, else with the first one that can ask.
+async fn plan(
+    verified: &Verified,
+    provider: &Provider,
+    ports: &Ports,
+) -> Result<(KeySet, Vec<FetchRequest>), ReconcileError> {
+    let credentials = ports.accounts.credentials(verified.account(), provider.name).await?;
+    let credentials = credentials.ok_or(ReconcileError::NoCredentials)?;
+    let mut key_sets: Vec<&KeySet> = credentials.active().collect();
+    key_sets.sort_by_key(|keys| keys.id != verified.key_set_id());
+    let mut error = ReconcileError::NoCredentials;
+    for keys in key_sets {
+        match provider.inquiries(verified, keys) {
+            Ok(requests) => return Ok((keys.clone(), requests)),
+            Err(unasked) => error = ReconcileError::Unasked(unasked),
+        }
+    }
+    Err(error)
+}
+
+async fn ask_until(
+    deadline_ms: i64,
+    question: &Question,
+    ports: &Ports,
+    clock: &dyn Clock,
+) -> Result<(), ReconcileError> {
+    let now_ms = clock.now_ms();
+    let left_ms = deadline_ms.saturating_sub(now_ms);
+    if left_ms < DEADLINE_MARGIN_MS {
+        return Err(ReconcileError::OutOfTime);
+    }
+    match ports.recent.begin(question.account(), question.request(), question.received_at(), now_ms) {
+        recent::Begun::AnsweredAlready => return Ok(()),
+        recent::Begun::TooSoon => return Err(ReconcileError::AskedJustNow),
+        recent::Begun::Yes => {}
+    }
+    let allowed = Duration::from_millis((left_ms - ANSWER_MARGIN_MS).unsigned_abs());
+    let asked = tokio::time::timeout(allowed, ask(question, ports)).await;
+    let outcome = asked.unwrap_or(Err(ReconcileError::OutOfTime));
+    if matches!(outcome, Ok(()) | Err(ReconcileError::Status(404 | 410))) {
+        ports.recent.answered(question.account(), question.request());
+    }
+    outcome
+}
+
+async fn ask(question: &Question, ports: &Ports) -> Result<(), ReconcileError> {
+    let fetched = ports.fetcher.fetch(question.account(), question.request()).await?;
+    if !(200..300).contains(&fetched.status()) {
+        return Err(ReconcileError::Status(fetched.status()));
+    }
+    let answer = answer(question, &fetched).map_err(ReconcileError::Refused)?;
+    ports.callbacks.send(&answer).await?;
+    Ok(())
+}
+
+/// The answer as a callback that `apply` can read, or it would be of no use there.
+fn answer(question: &Question, fetched: &Fetched) -> Result<Verified, MappingError> {
+    let answer = question.provider().answered(question.about(), fetched, question.keys())?;
+    question.provider().normalise(&answer)?;
+    Ok(answer)
+}
