@@ -152,7 +152,7 @@ enum Expected {
 /// The vectors' words that differ from our vocabulary.
 fn our_kinds(word: &str) -> Expected {
     let kind = match word {
-        "return_only" => return Expected::Nothing,
+        "return_only" | "test" => return Expected::Nothing,
         "payment.succeeded" => "payment.captured",
         "payment.closed" => "payment.expired",
         "refund.closed" => "refund.failed",
@@ -164,6 +164,7 @@ fn our_kinds(word: &str) -> Expected {
         "pass.deleted" => "token.revoked",
         "payout.succeeded" | "settlement.split_result" | "settlement.split_returned" => "transfer.succeeded",
         "payout.failed" => "transfer.failed",
+        "subscription.renewed" => "mandate.signed",
         ours => ours,
     };
     if paybell_shared::domain::EventKind::from_name(kind).is_some() {

@@ -15,7 +15,7 @@ use paybell_shared::providers::Registry;
 use paybell_shared::sandbox::{SandboxKeys, SignedRequest};
 use serde_json::{Map, Value, json};
 
-use crate::conformance::mutations::{MUTATIONS, Must, signature_places};
+use crate::conformance::mutations::{MUTATIONS, Must, Mutation, signature_places};
 use crate::conformance::{ACCOUNT, Case, NOW, fixture_folder};
 
 /// Name of the vector that is genuine but received a day after it was sent.
@@ -68,7 +68,8 @@ fn vectors(case: &Case) -> Vec<Value> {
         vector(case, payload, &request, NOW, &case.judge(&request))
     });
     let paid = case.request(case.main());
-    let mutated = MUTATIONS.iter().filter(|mutation| mutation.must == Must::Reject).filter_map(|mutation| {
+    let must_be_rejected = |mutation: &&Mutation| mutation.must_for(case.provider.covers) == Must::Reject;
+    let mutated = MUTATIONS.iter().filter(must_be_rejected).filter_map(|mutation| {
         let changed = (mutation.apply)(&paid).into_iter().find(|changed| *changed != paid)?;
         Some(vector(case, mutation.name, &changed, NOW, &case.judge(&changed)))
     });

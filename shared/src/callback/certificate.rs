@@ -9,7 +9,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::rejection::{CertificateProblem, Rejection};
-use super::signature::{EcdsaP256Key, RsaKey};
+use super::signature::{EcdsaP256Key, RsaKey, sha256};
 use super::{KeySet, UnixSeconds};
 
 /// Longest chain from a leaf to its anchor, both counted.
@@ -27,6 +27,7 @@ pub struct Certificate {
     subject_der: Vec<u8>,
     issuer_der: Vec<u8>,
     issuer_text: String,
+    serial: Vec<u8>,
     serial_decimal: String,
     common_names: Vec<String>,
     spki_der: Vec<u8>,
@@ -38,7 +39,7 @@ pub struct Certificate {
     path_length: Option<u32>,
     /// `None` without key usage.
     may_sign_certificates: Option<bool>,
-    extension_oids: Vec<String>,
+    extensions: Vec<(String, Vec<u8>)>,
     critical_unknown: bool,
 }
 
@@ -50,7 +51,8 @@ impl Certificate {
     pub fn from_der(der: &[u8]) -> Result<Self, Rejection> {
         let malformed = || Rejection::Certificate(CertificateProblem::Malformed);
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| malformed())?;
-        if !rest.is_empty() || parsed.signature_algorithm != parsed.tbs_certificate.signature {
+        let one_algorithm = parsed.signature_algorithm == parsed.tbs_certificate.signature;
+        if !rest.is_empty() || !one_algorithm || parsed.signature_value.unused_bits != 0 {
             return Err(malformed());
         }
         read(der, &parsed).ok_or_else(malformed)
@@ -125,9 +127,24 @@ impl Certificate {
         &self.serial_decimal
     }
 
+    /// Whether it is the one that this issuer, a name in DER, has given this serial number.
+    pub fn is_issued_as(&self, issuer_der: &[u8], serial: &[u8]) -> bool {
+        self.issuer_der == issuer_der && self.serial == serial
+    }
+
     /// The identifier of the algorithm that signed it, such as `1.2.840.113549.1.1.11`.
     pub fn signature_algorithm(&self) -> &str {
         &self.signature_algorithm
+    }
+
+    /// The DER value of the extension with this identifier, such as `1.2.840.113635.100.6.29`.
+    pub fn extension(&self, oid: &str) -> Option<&[u8]> {
+        self.extensions.iter().find(|(have, _)| have == oid).map(|(_, value)| value.as_slice())
+    }
+
+    /// The SHA-256 of its public key in SubjectPublicKeyInfo DER.
+    pub fn public_key_sha256(&self) -> Vec<u8> {
+        sha256(&self.spki_der)
     }
 
     /// Accepts when `now` is within its validity, the bounds included.
@@ -261,6 +278,7 @@ fn read(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Certificate> {
         subject_der: tbs.subject.as_raw().to_vec(),
         issuer_der: tbs.issuer.as_raw().to_vec(),
         issuer_text: attributes_reversed(&tbs.issuer)?,
+        serial: tbs.raw_serial().to_vec(),
         serial_decimal: tbs.serial.to_string(),
         common_names: common_names(&tbs.subject)?,
         spki_der: tbs.subject_pki.raw.to_vec(),
@@ -270,15 +288,15 @@ fn read(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Certificate> {
         is_authority: None,
         path_length: None,
         may_sign_certificates: None,
-        extension_oids: Vec::new(),
+        extensions: Vec::new(),
         critical_unknown: false,
     };
     for extension in tbs.extensions() {
         let oid = extension.oid.to_id_string();
-        if certificate.extension_oids.contains(&oid) {
+        if certificate.extension(&oid).is_some() {
             return None;
         }
-        certificate.extension_oids.push(oid);
+        certificate.extensions.push((oid, extension.value.to_vec()));
         match extension.parsed_extension() {
             ParsedExtension::BasicConstraints(constraints) => {
                 certificate.is_authority = Some(constraints.ca);

@@ -7,6 +7,7 @@ pub mod address;
 pub mod answer;
 pub mod certificate;
 pub mod cipher;
+pub mod cms;
 pub mod credentials;
 pub mod fetched;
 pub mod form;

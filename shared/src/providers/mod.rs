@@ -1,6 +1,8 @@
 //! The payment providers: each is a value in one file, beside one fixture folder.
 
 pub mod alipay;
+mod apple;
+pub mod apple_app_store_v2;
 pub mod ask;
 pub mod described;
 pub mod facts;

@@ -16,6 +16,7 @@ pub struct Registry {
 #[rustfmt::skip]
 static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::alipay::PROVIDER,
+    &super::apple_app_store_v2::PROVIDER,
     described("cashfree", include_str!("cashfree.toml")),
     &super::paypal::PROVIDER,
     described("razorpay", include_str!("razorpay.toml")),

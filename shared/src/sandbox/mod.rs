@@ -229,6 +229,7 @@ fn named_facts(facts: &SimulatedFacts) -> BTreeMap<&'static str, String> {
         ("refund_id", facts.refund_id.clone()),
         ("amount_minor", facts.amount.amount_minor().to_string()),
         ("amount_major", facts.amount.to_major_text()),
+        ("amount_milliunits", milliunits(&facts.amount)),
         ("refund_minor", facts.refund.amount_minor().to_string()),
         ("refund_major", facts.refund.to_major_text()),
         ("currency", facts.amount.currency().code().to_owned()),
@@ -238,4 +239,10 @@ fn named_facts(facts: &SimulatedFacts) -> BTreeMap<&'static str, String> {
         ("now_china", china_time("%Y-%m-%d %H:%M:%S")),
         ("now_china_compact", china_time("%Y%m%d%H%M%S")),
     ])
+}
+
+/// The amount in thousandths of the currency's unit.
+fn milliunits(amount: &Money) -> String {
+    let thousandths = amount.amount_minor() * 1000;
+    (thousandths / 10_i128.pow(u32::from(amount.currency().exponent()))).to_string()
 }

@@ -91,7 +91,8 @@ fn certificate_key() -> rcgen::KeyPair {
     rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("the system provides randomness")
 }
 
-fn params(common_name: &str) -> CertificateParams {
+/// The parameters of a certificate that is valid until 2049.
+pub fn params(common_name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "Paybell sandbox");
@@ -101,7 +102,8 @@ fn params(common_name: &str) -> CertificateParams {
     params
 }
 
-fn authority_params(common_name: &str) -> CertificateParams {
+/// The same of an authority.
+pub fn authority_params(common_name: &str) -> CertificateParams {
     let mut params = params(common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

@@ -1,7 +1,9 @@
 //! What may happen to a genuine callback on its way, by accident or by intent.
 
 use paybell_cli::simulate::request::{Place, Span, is_signature_name, signature_spans};
+use paybell_shared::providers::Covers;
 use paybell_shared::sandbox::SignedRequest;
+use serde_json::Value;
 
 /// One kind of change; it may be made in several places.
 pub struct Mutation {
@@ -20,6 +22,19 @@ pub enum Must {
     Reject,
     /// It is rejected, or it is not part of what is said: the events stay the same.
     NotChangeMeaning,
+    /// It is rejected where the whole body is signed; elsewhere it may stand beside what is signed.
+    RejectIfBodyIsSigned,
+}
+
+impl Mutation {
+    /// What must come of it for a provider whose signature covers this.
+    pub fn must_for(&self, covers: Covers) -> Must {
+        match (self.must, covers) {
+            (Must::RejectIfBodyIsSigned, Covers::Body) => Must::Reject,
+            (Must::RejectIfBodyIsSigned, _) => Must::NotChangeMeaning,
+            (must, _) => must,
+        }
+    }
 }
 
 /// All kinds of change.
@@ -48,7 +63,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation { name: "a header emptied", must: Must::NotChangeMeaning, apply: header_emptied },
     Mutation { name: "a form parameter twice", must: Must::Reject, apply: parameter_twice },
     Mutation { name: "body cut", must: Must::Reject, apply: body_cut },
-    Mutation { name: "body extended", must: Must::Reject, apply: body_extended },
+    Mutation { name: "body extended", must: Must::RejectIfBodyIsSigned, apply: body_extended },
     Mutation { name: "another body", must: Must::Reject, apply: another_body },
     Mutation { name: "another content type", must: Must::NotChangeMeaning, apply: another_content_type },
     Mutation { name: "another method", must: Must::NotChangeMeaning, apply: another_method },
@@ -96,8 +111,28 @@ fn signature_left_out(request: &SignedRequest) -> Vec<SignedRequest> {
         let name = |pair: &[u8]| pair.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
         let kept: Vec<&[u8]> = pairs.into_iter().filter(|pair| !is_signature_name(&name(pair))).collect();
         changed.body = kept.join(&b'&');
+    } else if let Ok(mut document) = serde_json::from_slice(&request.body)
+        && remove_signature_members(&mut document)
+    {
+        changed.body = document.to_string().into_bytes();
     }
     vec![changed]
+}
+
+/// Whether there was one.
+fn remove_signature_members(value: &mut Value) -> bool {
+    match value {
+        Value::Object(members) => {
+            let count = members.len();
+            members.retain(|name, _| !is_signature_name(name.as_bytes()));
+            let removed = members.len() < count;
+            members.values_mut().fold(removed, |removed, member| remove_signature_members(member) || removed)
+        }
+        Value::Array(members) => {
+            members.iter_mut().fold(false, |removed, member| remove_signature_members(member) || removed)
+        }
+        _ => false,
+    }
 }
 
 fn signature_twice(request: &SignedRequest) -> Vec<SignedRequest> {

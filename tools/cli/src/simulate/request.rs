@@ -128,8 +128,8 @@ impl Span {
     }
 }
 
-/// Names under which protocols carry a signature in a form or in JSON, in lower case.
-const SIGNATURE_NAMES: &[&str] = &["sign", "signature", "sig", "hmac", "hash", "mac"];
+/// Names under which protocols carry a signature, or a signed token, in a form or in JSON, in lower case.
+const SIGNATURE_NAMES: &[&str] = &["sign", "signature", "sig", "hmac", "hash", "mac", "signedpayload"];
 
 /// The texts that look like signatures by their names.
 pub fn signature_spans(request: &SignedRequest) -> Vec<Span> {
@@ -186,7 +186,7 @@ fn member_ranges(body: &[u8]) -> Vec<std::ops::Range<usize>> {
     ranges
 }
 
-/// Whether a form parameter of this name carries a signature.
+/// Whether a form parameter or a JSON member of this name carries a signature.
 pub fn is_signature_name(name: &[u8]) -> bool {
     SIGNATURE_NAMES.iter().any(|have| name.eq_ignore_ascii_case(have.as_bytes()))
 }
