@@ -189,8 +189,8 @@ mod tests {
         let rows = [
             (sample.replace("harbour_pay", "stripe"), "provider `stripe`: name: is built in"),
             (
-                sample.replace("hmac-sha512", "md5"),
-                "harbour_pay`: checks[0].algorithm: unknown variant `md5`",
+                sample.replace("hmac-sha512", "md4"),
+                "harbour_pay`: checks[0].algorithm: unknown variant `md4`",
             ),
             (
                 sample.replace("[providers.", "[provider."),

@@ -225,7 +225,8 @@ fn strange_content_is_read_or_refused_without_a_panic() {
 }
 
 fn sign_and_judge(case: &Case, content: String) -> (SignedRequest, Verdict) {
-    let payload = Payload { content, event_id: "strange".to_owned(), sent_at: NOW };
+    let path = case.facts("paid", NOW).path;
+    let payload = Payload { content, event_id: "strange".to_owned(), sent_at: NOW, path };
     let request = case.provider.sandbox.sign(&case.keys, &payload).unwrap();
     let verdict = case.judge(&request);
     (request, verdict)

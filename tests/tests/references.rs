@@ -103,7 +103,8 @@ async fn check(world: &World, case: &Case, order_id: &str, payment_comes_first: 
 fn sign(world: &World, case: &Case, content: Value) -> SignedRequest {
     let provider = world.provider(case.provider);
     let event_id = content["id"].as_str().expect("these events have ids").to_owned();
-    let payload = Payload { content: content.to_string(), event_id, sent_at: paybell_tests::world::now() };
+    let (sent_at, path) = (paybell_tests::world::now(), String::new());
+    let payload = Payload { content: content.to_string(), event_id, sent_at, path };
     provider.sandbox.sign(world.keys(provider), &payload).expect("the content is signed as it is")
 }
 

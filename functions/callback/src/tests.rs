@@ -46,6 +46,7 @@ impl World {
             refund: amount.clone(),
             amount,
             now: NOW,
+            path: format!("/callbacks/acme/{provider}"),
         };
         let payload = found.payload("paid", &facts, &keys).unwrap();
         let request = found.sandbox.sign(&keys, &payload).unwrap();

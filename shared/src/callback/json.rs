@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::rejection::Rejection;
@@ -69,6 +70,28 @@ impl Json {
         match self.at(pointer) {
             Some(Self::Array(members)) => members,
             _ => &[],
+        }
+    }
+}
+
+/// Compact, with the members of objects sorted by name and numbers as they were written.
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |text: &str| Value::from(text).to_string();
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(number) => f.write_str(number),
+            Self::Text(value) => f.write_str(&text(value)),
+            Self::Array(members) => {
+                let members: Vec<String> = members.iter().map(Self::to_string).collect();
+                write!(f, "[{}]", members.join(","))
+            }
+            Self::Object(members) => {
+                let member = |(name, value): (&String, &Self)| format!("{}:{value}", text(name));
+                let members: Vec<String> = members.iter().map(member).collect();
+                write!(f, "{{{}}}", members.join(","))
+            }
         }
     }
 }

@@ -4,7 +4,8 @@ use aws_lc_rs::{hmac, signature as verification};
 use md5::{Digest, Md5};
 use rsa::pkcs8::DecodePublicKey;
 use rsa::traits::PublicKeyParts;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
+use sha3::Keccak256;
 use subtle::ConstantTimeEq;
 
 use super::rejection::Rejection;
@@ -79,6 +80,48 @@ pub fn require_md5_with_key(message: &[u8], key: &[u8], candidate: &[u8]) -> Res
     }
 }
 
+/// A hash without a key of its own: what it hashes contains the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// MD5, for old protocols.
+    Md5,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+    /// Keccak-256 as Ethereum has it, which is not SHA3-256.
+    Keccak256,
+}
+
+impl Hash {
+    /// The hash of `message`.
+    pub fn of(self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Md5 => Md5::digest(message).to_vec(),
+            Self::Sha256 => Sha256::digest(message).to_vec(),
+            Self::Sha512 => Sha512::digest(message).to_vec(),
+            Self::Keccak256 => Keccak256::digest(message).to_vec(),
+        }
+    }
+}
+
+/// Accepts when one of the decoded `candidates` is the hash of `message`, which the caller made with the `key`.
+///
+/// # Errors
+/// [`Rejection::Unconfigured`] for an empty key, [`Rejection::MissingSignature`] without candidates,
+/// [`Rejection::SignatureMismatch`] when none has the right length and bytes.
+pub fn require_keyed_hash(
+    hash: Hash,
+    key: &[u8],
+    message: &[u8],
+    candidates: &[Vec<u8>],
+) -> Result<Proof, Rejection> {
+    if key.is_empty() {
+        return Err(Rejection::unconfigured("secret"));
+    }
+    require_token(&hash.of(message), candidates)
+}
+
 /// Hash of an RSA PKCS#1 v1.5 signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RsaHash {
@@ -133,6 +176,19 @@ impl RsaKey {
             .verify(message, signature)
             .map(|()| Proof(()))
             .map_err(|_| Rejection::SignatureMismatch)
+    }
+
+    /// Accepts when `signature` is this key's PKCS#1 v1.5 signature over the MD5 of `message`, for old protocols.
+    ///
+    /// # Errors
+    /// [`Rejection::SignatureMismatch`].
+    pub fn require_md5_signature(&self, message: &[u8], signature: &[u8]) -> Result<Proof, Rejection> {
+        use rsa::pkcs1::DecodeRsaPublicKey;
+        let mismatch = || Rejection::SignatureMismatch;
+        let key = rsa::RsaPublicKey::from_pkcs1_der(&self.pkcs1_der).map_err(|_| mismatch())?;
+        key.verify(rsa::Pkcs1v15Sign::new::<Md5>(), &Md5::digest(message), signature)
+            .map(|()| Proof(()))
+            .map_err(|_| mismatch())
     }
 }
 

@@ -73,16 +73,35 @@ pub fn form_text(form: &Form, charset_parameter: &str, name: &str) -> Result<Opt
 pub fn require_one_reading<'a>(
     parameters: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
 ) -> Result<(), Rejection> {
+    require_one_reading_among(parameters, "&", std::iter::empty())
+}
+
+/// As [`require_one_reading`] for parameters that are joined by `join`. None of `names_read` may hide inside of a
+/// value either: an absent parameter can change what a callback means as much as another value of it.
+///
+/// # Errors
+/// As [`require_one_reading`].
+pub fn require_one_reading_among<'a>(
+    parameters: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
+    join: &str,
+    names_read: impl Iterator<Item = &'a str>,
+) -> Result<(), Rejection> {
     let plain = |name: &str| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
     };
-    let names: BTreeSet<&[u8]> = parameters.clone().map(|(name, _)| name.as_bytes()).collect();
+    let own = parameters.clone().map(|(name, _)| name);
+    let names: BTreeSet<&[u8]> = own.chain(names_read).map(str::as_bytes).collect();
+    let join = join.as_bytes();
     for (name, value) in parameters {
         if !plain(name) {
             return Err(Rejection::malformed("body"));
         }
-        let inside = value.split(|byte| *byte == b'&').skip(1);
-        let mut hidden = inside.filter_map(|pair| pair.split(|byte| *byte == b'=').next());
+        let joins = (0..value.len()).filter(|at| value[*at..].starts_with(join));
+        let mut hidden = joins.map(|at| {
+            let pair = &value[at + join.len()..];
+            let ends = |at: &usize| pair[*at] == b'=' || pair[*at..].starts_with(join);
+            &pair[..(0..pair.len()).find(ends).unwrap_or(pair.len())]
+        });
         if let Some(hidden) = hidden.find(|hidden| names.contains(hidden)) {
             return Err(Rejection::Duplicate { name: String::from_utf8_lossy(hidden).into_owned() });
         }

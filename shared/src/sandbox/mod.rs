@@ -82,6 +82,8 @@ pub struct Payload {
     pub event_id: String,
     /// The time that is signed.
     pub sent_at: UnixSeconds,
+    /// The path of the address that is called, without a query.
+    pub path: String,
 }
 
 /// A request as the provider would send it.
@@ -114,6 +116,8 @@ pub struct SimulatedFacts {
     pub refund: Money,
     /// The time of the event.
     pub now: UnixSeconds,
+    /// The path of the address that is called, without a query.
+    pub path: String,
 }
 
 /// Why a payload cannot be made.
@@ -186,7 +190,12 @@ impl Provider {
             || PayloadError::NoTemplate { provider: self.name.to_owned(), scenario: scenario.to_owned() };
         let template = self.payload_template(scenario).ok_or_else(no_template)?;
         let content = render(template, facts, keys)?;
-        Ok(Payload { content, event_id: facts.event_id.clone(), sent_at: facts.now })
+        Ok(Payload {
+            content,
+            event_id: facts.event_id.clone(),
+            sent_at: facts.now,
+            path: facts.path.clone(),
+        })
     }
 }
 

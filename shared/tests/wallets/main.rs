@@ -46,7 +46,8 @@ impl Bench {
 
     fn sign(&self, content: String) -> SignedRequest {
         let Sandbox::Coded { sign, .. } = &self.provider.sandbox else { panic!("coded") };
-        sign(&self.keys, &Payload { content, event_id: "7000000001".to_owned(), sent_at: NOW })
+        let event_id = "7000000001".to_owned();
+        sign(&self.keys, &Payload { content, event_id, sent_at: NOW, path: "/".to_owned() })
     }
 
     fn paid(&self) -> SignedRequest {
@@ -97,6 +98,7 @@ fn facts() -> SimulatedFacts {
         amount: money(1990),
         refund: money(500),
         now: NOW,
+        path: "/".to_owned(),
     }
 }
 

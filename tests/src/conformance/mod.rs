@@ -96,7 +96,7 @@ impl Case {
     pub fn facts(&self, payload: &str, now: UnixSeconds) -> SimulatedFacts {
         let amount = self.money(AMOUNT_MINOR);
         let refund = if payload == "partial-refund" { self.money(REFUND_MINOR) } else { amount.clone() };
-        simulated_facts(self.name(), ORDER_ID, payload, &amount, &refund, now)
+        simulated_facts(ACCOUNT, self.name(), ORDER_ID, payload, &amount, &refund, now)
     }
 
     /// The template of a payload.

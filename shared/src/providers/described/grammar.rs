@@ -1,12 +1,16 @@
 //! The grammar of a description: what its TOML table may say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use super::super::Rail;
+use super::event_rules::{EventsRule, one_or_many};
 use super::inquiry::InquiryRule;
-use super::place::{Place, Template};
+use super::place::Place;
+use super::sorted::SortedRule;
+use super::template::Template;
+use crate::callback::signature::Hash;
 
 /// The whole table of one provider.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,14 +46,18 @@ pub(crate) struct Grammar {
     /// Checks of texts that are not callbacks, such as a browser redirect.
     #[serde(default)]
     pub parts: Vec<PartRule>,
-    #[serde(default)]
-    pub events: Option<EventsRule>,
+    /// How the events are read: one table, or several of which each says for which callbacks it is.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub events: Vec<EventsRule>,
     /// How the provider is asked about callbacks that do not prove the money.
     #[serde(default)]
     pub inquiry: Option<InquiryRule>,
     /// Templates of the simulator's payloads by scenario; built-in providers keep theirs as fixtures.
     #[serde(default)]
     pub payloads: BTreeMap<String, String>,
+    /// The parameters that are read, once the description is known to be sound.
+    #[serde(skip)]
+    pub names_read: BTreeSet<String>,
 }
 
 fn us_dollar() -> String {
@@ -96,11 +104,27 @@ pub(crate) struct CredentialRule {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Check {
     pub algorithm: Algorithm,
+    /// The place that a request must have for this check. A request that has one is checked in no other way, and a
+    /// request without any only by the checks that name none.
+    #[serde(default)]
+    pub when: Option<Place>,
     pub key: KeyRule,
     pub signature: SignatureRule,
     /// What is signed; empty for `token`, where the secret itself is sent.
     #[serde(default)]
     pub signed: Option<Template>,
+    /// What `{sorted}` stands for.
+    #[serde(default)]
+    pub sorted: Option<SortedRule>,
+    /// The one field of what is signed that may contain its separators.
+    #[serde(default)]
+    pub free_field: Option<Place>,
+    /// Pointer to an array whose members are each signed for themselves, with `item:` places. Every one must be genuine.
+    #[serde(default)]
+    pub each_item: Option<String>,
+    /// The signed time, where it is another than in the other checks.
+    #[serde(default)]
+    pub timestamp: Option<TimestampRule>,
 }
 
 /// A signature algorithm.
@@ -112,6 +136,20 @@ pub(crate) enum Algorithm {
     HmacSha256,
     #[serde(rename = "hmac-sha512")]
     HmacSha512,
+    /// A hash of a text that contains the key.
+    #[serde(rename = "md5")]
+    Md5,
+    /// A hash of a text that contains the key.
+    #[serde(rename = "sha256")]
+    Sha256,
+    /// A hash of a text that contains the key.
+    #[serde(rename = "sha512")]
+    Sha512,
+    /// A hash of a text that contains the key; Keccak as Ethereum has it, not SHA-3.
+    #[serde(rename = "keccak256")]
+    Keccak256,
+    #[serde(rename = "rsa-pkcs1v15-md5")]
+    RsaMd5,
     #[serde(rename = "rsa-pkcs1v15-sha1")]
     RsaSha1,
     #[serde(rename = "rsa-pkcs1v15-sha256")]
@@ -125,6 +163,32 @@ pub(crate) enum Algorithm {
     /// The secret itself is sent: it proves the sender, and covers nothing.
     #[serde(rename = "token")]
     Token,
+}
+
+impl Algorithm {
+    /// The hash whose text contains the key.
+    pub(super) fn hash(self) -> Option<Hash> {
+        match self {
+            Self::Md5 => Some(Hash::Md5),
+            Self::Sha256 => Some(Hash::Sha256),
+            Self::Sha512 => Some(Hash::Sha512),
+            Self::Keccak256 => Some(Hash::Keccak256),
+            _ => None,
+        }
+    }
+
+    /// Whether it checks with a key that the provider may have given to others too.
+    pub(super) fn has_public_key(self) -> bool {
+        matches!(
+            self,
+            Self::RsaMd5
+                | Self::RsaSha1
+                | Self::RsaSha256
+                | Self::EcdsaP256Der
+                | Self::EcdsaP256Raw
+                | Self::Ed25519
+        )
+    }
 }
 
 /// Which key checks the signature.
@@ -204,7 +268,11 @@ pub(crate) struct TimestampRule {
 pub(crate) enum TimeUnit {
     Seconds,
     Milliseconds,
+    /// Seconds or milliseconds, told apart by their size.
+    Auto,
     Rfc3339,
+    /// `2024-05-20 10:00:12` or `20240520100012` at UTC+8.
+    China,
 }
 
 /// A non-secret id inside the message that must be the account's.
@@ -232,91 +300,4 @@ pub(crate) enum PartCheck {
     /// HMAC-SHA-256 of the message in lower-case hex, keyed by the UTF-8 credential `secret`.
     #[serde(rename = "hmac-sha256-hex")]
     HmacSha256Hex,
-}
-
-/// How the events are read.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct EventsRule {
-    /// Pointer to an array with one event each; then places are usually `item:`.
-    #[serde(default)]
-    pub items: Option<String>,
-    /// The provider's event id, the first that is there; without one the identifying facts are digested.
-    #[serde(default)]
-    pub id: Vec<Template>,
-    /// The provider's name of what happened.
-    #[serde(rename = "type")]
-    pub kind_name: Template,
-    #[serde(default)]
-    pub occurred_at: Option<OccurredAtRule>,
-    /// Decimals of minor units where the provider's table differs from ISO 4217.
-    #[serde(default)]
-    pub exponents: BTreeMap<String, u8>,
-    /// What each type means; a type that is not listed is ignored.
-    pub types: BTreeMap<String, TypeRule>,
-    /// Where the facts are, by name.
-    pub facts: BTreeMap<String, FactsRule>,
-}
-
-/// When it happened.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OccurredAtRule {
-    pub at: Vec<Place>,
-    pub unit: TimeUnit,
-}
-
-/// What one type means: a `kind` of our vocabulary (or `ignored`, or `ask` where the provider must be asked), or one
-/// chosen by the value at a place.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TypeRule {
-    #[serde(default)]
-    pub kind: Option<String>,
-    /// The place whose value chooses the kind; a value that is not listed is ignored.
-    #[serde(default)]
-    pub kind_at: Option<Place>,
-    #[serde(default)]
-    pub kinds: BTreeMap<String, String>,
-    /// The name of the facts; nothing to read when ignored.
-    #[serde(default)]
-    pub facts: Option<String>,
-}
-
-/// Where an event's facts are; of several places the first that is there counts.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct FactsRule {
-    /// The order number, or the mandate's, transfer's, sub-merchant's, token's id.
-    pub subject_id: Vec<Place>,
-    pub transaction_id: Vec<Place>,
-    pub refund_id: Vec<Place>,
-    pub dispute_id: Vec<Place>,
-    pub amount: Option<AmountRule>,
-    /// Every one that is there becomes a reference.
-    pub references: Vec<Place>,
-    /// The provider's own word for the state.
-    pub status: Vec<Place>,
-}
-
-/// An amount of money.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AmountRule {
-    pub at: Vec<Place>,
-    pub unit: AmountUnit,
-    /// Where the currency's code is.
-    #[serde(default)]
-    pub currency: Vec<Place>,
-    /// The currency's code, where the provider knows only one.
-    #[serde(default)]
-    pub fixed_currency: Option<String>,
-}
-
-/// The unit of an amount on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum AmountUnit {
-    Minor,
-    Major,
 }

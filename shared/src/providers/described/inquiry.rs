@@ -14,9 +14,12 @@ use crate::callback::{KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verif
 use crate::domain::PaymentEvent;
 
 use super::super::{FetchMethod, FetchRequest, MappingError};
-use super::grammar::{EventsRule, Grammar};
+use super::event_rules::EventsRule;
+use super::grammar::Grammar;
 use super::normalise;
-use super::place::{Place, Request, Scope, Segment, Template};
+use super::place::Root;
+use super::request::{Request, Scope};
+use super::template::{Segment, Template};
 
 pub(crate) use rule::InquiryRule;
 use rule::{Condition, RequestRule};
@@ -46,19 +49,19 @@ pub(super) fn unsigned(
 ) -> Option<Result<Verified, Rejection>> {
     let rule = grammar.inquiry.as_ref().filter(|_| is_unsigned(grammar, raw))?;
     let request = Request::new(raw, raw.body());
-    let scope = Scope { request: &request, keys: Some(keys), entries: Vec::new(), item: None };
+    let scope = Scope { keys: Some(keys), ..Scope::of(&request) };
     Some(unsigned_hint(rule, raw, &scope, now))
 }
 
 /// Whether a callback has no signature where none is needed, so that anybody may have sent it.
 pub(super) fn is_unsigned(grammar: &Grammar, raw: &RawCallback) -> bool {
     let request = Request::new(raw, raw.body());
-    let scope = Scope { request: &request, keys: None, entries: Vec::new(), item: None };
+    let scope = Scope::of(&request);
     let is_signed = || {
         grammar.checks.iter().any(|check| match scope.bytes(&check.signature.at) {
             Ok(value) => value.is_some(),
             // Twice, or in a body that cannot be read: for the check to refuse.
-            Err(_) => matches!(check.signature.at, Place::Header(_)),
+            Err(_) => matches!(check.signature.at.root, Root::Header(_)),
         })
     };
     grammar.inquiry.as_ref().is_some_and(|rule| !rule.unsigned.is_empty()) && !is_signed()
@@ -94,16 +97,18 @@ fn unsigned_hint(
 
 /// Whether a signed callback says something of which the provider must be asked.
 pub(super) fn asks(grammar: &Grammar, verified: &Verified) -> bool {
-    let Some(events) = &grammar.events else { return false };
     let request = Request::new(verified.raw(), verified.content());
-    let asks = |item| {
-        let scope = Scope { request: &request, keys: None, entries: Vec::new(), item };
-        normalise::word(events, &scope).ok().flatten().is_some_and(|(_, _, word)| word == ASK)
-    };
-    match items(events.items.as_deref(), &request) {
-        None => asks(None),
-        Some(items) => items.iter().any(|item| asks(Some(item))),
-    }
+    let Ok(mut tables) = normalise::tables(grammar, verified) else { return false };
+    tables.any(|events| {
+        let asks = |item| {
+            let scope = Scope { item, ..Scope::of(&request) };
+            normalise::word(events, &scope).ok().flatten().is_some_and(|(_, _, word)| word == ASK)
+        };
+        match items(events.items.as_deref(), &request) {
+            None => asks(None),
+            Some(items) => items.iter().any(|item| asks(Some(item))),
+        }
+    })
 }
 
 /// What to ask about a callback.
@@ -115,7 +120,7 @@ pub(super) fn requests(
     let request = Request::new(verified.raw(), verified.content());
     let mut requests = Vec::new();
     for wanted in &rule.requests {
-        let scope = |item| Scope { request: &request, keys: Some(keys), entries: Vec::new(), item };
+        let scope = |item| Scope { keys: Some(keys), item, ..Scope::of(&request) };
         match items(wanted.items.as_deref(), &request) {
             None if wanted.items.is_some() => {}
             None => requests.extend(fetch(rule, wanted, &scope(None))?),
@@ -240,6 +245,8 @@ fn text(
                 let value = scope.text(place).map_err(|_| absent())?.ok_or_else(absent)?;
                 text.push_str(&write(&value)?);
             }
+            // `validate` refuses them: a question with a gap is another question.
+            Segment::AtIfAny(_) | Segment::Group(_) => return Err(MappingError::field("inquiry")),
         }
     }
     Ok(text)
@@ -252,7 +259,7 @@ pub(super) fn require_answer(
     keys: &KeySet,
 ) -> Result<(), MappingError> {
     let content = Request::new(answer.raw(), answer.content());
-    let scope = Scope { request: &content, keys: Some(keys), entries: Vec::new(), item: None };
+    let scope = Scope { keys: Some(keys), ..Scope::of(&content) };
     content.json().map_err(|_| MappingError::Content)?;
     let mismatch = || MappingError::field(rule.answered.first().map_or("id".to_owned(), ToString::to_string));
     let answered = scope.first_text(&rule.answered).map_err(|_| mismatch())?.ok_or_else(mismatch)?;
@@ -275,7 +282,7 @@ fn names(rule: &InquiryRule, raw: &RawCallback) -> impl Iterator<Item = String> 
     let request = Request::new(raw, raw.body());
     let mut names = Vec::new();
     let mut collect = |item| {
-        let scope = Scope { request: &request, keys: None, entries: Vec::new(), item };
+        let scope = Scope { item, ..Scope::of(&request) };
         let found = rule.asked.iter().filter_map(|place| scope.text(place).ok().flatten());
         names.extend(found.map(Cow::into_owned));
     };
@@ -298,7 +305,7 @@ pub(super) fn normalise(
     let content = request.json().map_err(|_| MappingError::Content)?;
     let mut events = Vec::new();
     for rule in rule.events.iter().filter(|rule| has_items(rule, content)) {
-        events.extend(normalise::normalise(rule, provider, answer)?);
+        events.extend(normalise::read(rule, provider, answer)?);
     }
     Ok(events)
 }

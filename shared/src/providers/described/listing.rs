@@ -3,7 +3,7 @@
 use crate::domain::EventKind;
 
 use super::grammar::{Algorithm, Check, Grammar};
-use super::place::{Segment, Template};
+use super::template::Segment;
 
 /// How it signs, such as `HMAC-SHA256 over {entry:t}.{body}, header:Stripe-Signature`.
 pub(super) fn scheme(grammar: &Grammar) -> String {
@@ -16,25 +16,31 @@ fn scheme_of(check: &Check) -> String {
         Algorithm::HmacSha1 => "HMAC-SHA1",
         Algorithm::HmacSha256 => "HMAC-SHA256",
         Algorithm::HmacSha512 => "HMAC-SHA512",
+        Algorithm::Md5 => "MD5",
+        Algorithm::Sha256 => "SHA-256",
+        Algorithm::Sha512 => "SHA-512",
+        Algorithm::Keccak256 => "Keccak-256",
+        Algorithm::RsaMd5 => "RSA-MD5",
         Algorithm::RsaSha1 => "RSA-SHA1",
         Algorithm::RsaSha256 => "RSA-SHA256",
         Algorithm::EcdsaP256Der | Algorithm::EcdsaP256Raw => "ECDSA-P256-SHA256",
         Algorithm::Ed25519 => "Ed25519",
         Algorithm::Token => "shared token",
     };
-    let at = &check.signature.at;
-    match &check.signed {
-        Some(signed) => format!("{algorithm} over {}, {at}", text(signed)),
-        None => format!("{algorithm}, {at}"),
-    }
+    let over = check.signed.iter().map(|signed| format!(" over {}", text(&signed.0))).collect::<String>();
+    let each =
+        check.each_item.iter().map(|pointer| format!(" of each member of {pointer}")).collect::<String>();
+    format!("{algorithm}{over}{each}, {}", check.signature.at)
 }
 
-fn text(template: &Template) -> String {
-    let segments = template.0.iter().map(|segment| match segment {
+fn text(segments: &[Segment]) -> String {
+    let texts = segments.iter().map(|segment| match segment {
         Segment::Literal(text) => text.clone(),
         Segment::At(place) => format!("{{{place}}}"),
+        Segment::AtIfAny(place) => format!("{{{place}?}}"),
+        Segment::Group(group) => format!("[{}]", text(group)),
     });
-    segments.collect()
+    texts.collect()
 }
 
 /// Every kind of event that its types may mean.

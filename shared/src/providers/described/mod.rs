@@ -3,11 +3,16 @@
 //! A description is a TOML table; `fixtures/own_provider/paybell.toml` is a commented example. The same table
 //! is a built-in provider's file here and `[providers.NAME]` in a deployment's configuration.
 
+mod event_rules;
 mod grammar;
 mod inquiry;
+mod keys;
 mod listing;
 mod normalise;
 mod place;
+mod request;
+mod sorted;
+mod template;
 mod validate;
 mod verify;
 
@@ -71,13 +76,15 @@ impl Description {
     /// # Errors
     /// [`DescriptionError`] naming the first field that is wrong.
     pub fn signature_from_table(name: &str, table: toml::Table) -> Result<Self, DescriptionError> {
-        let grammar: Grammar = serde_path_to_error::deserialize(table).map_err(|error| DescriptionError {
-            provider: name.to_owned(),
-            field: error.path().to_string(),
-            problem: error.inner().message().trim().to_owned(),
-        })?;
+        let mut grammar: Grammar =
+            serde_path_to_error::deserialize(table).map_err(|error| DescriptionError {
+                provider: name.to_owned(),
+                field: error.path().to_string(),
+                problem: error.inner().message().trim().to_owned(),
+            })?;
         validate::signature(name, &grammar).map_err(|problem| problem.of(name))?;
         inquiry::validate(&grammar).map_err(|problem| problem.of(name))?;
+        grammar.names_read = validate::names_read(&grammar);
         Ok(Self { name: name.to_owned(), grammar })
     }
 
@@ -155,10 +162,10 @@ impl Description {
     /// # Errors
     /// [`MappingError`] when a field that an event needs is absent.
     pub fn normalise(&self, verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
-        match &self.grammar.events {
-            Some(events) => normalise::normalise(events, &self.name, verified),
-            None => Err(MappingError::field("events")),
+        if self.grammar.events.is_empty() {
+            return Err(MappingError::field("events"));
         }
+        normalise::normalise(&self.grammar, &self.name, verified)
     }
 
     fn provider(&'static self, events: &'static [EventKind], normalise: Normalise) -> &'static Provider {

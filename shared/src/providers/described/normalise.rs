@@ -6,25 +6,59 @@ use crate::domain::money::Currency;
 use crate::domain::{EventKind, Money, MoneyError, PaymentEvent, Reference};
 
 use super::super::MappingError;
-use super::grammar::{AmountRule, AmountUnit, EventsRule, FactsRule, TypeRule};
-use super::place::{Place, Request, Scope};
+use super::event_rules::{AmountRule, AmountUnit, EventsRule, FactsRule, TypeRule};
+use super::grammar::Grammar;
+use super::place::Place;
+use super::request::{Request, Scope};
 use super::validate::needs;
-use super::verify::parse_time;
+use super::verify::{parse_time, present};
 
+/// The tables that read this callback.
+pub(super) fn tables<'a>(
+    grammar: &'a Grammar,
+    verified: &Verified,
+) -> Result<impl Iterator<Item = &'a EventsRule>, MappingError> {
+    let request = Request::new(verified.raw(), verified.raw().body());
+    let whens = grammar.checks.iter().map(|check| check.when.as_ref());
+    let when = present(whens, &Scope::of(&request)).map_err(unreadable)?;
+    Ok(grammar.events.iter().filter(move |events| events.when.as_ref() == when))
+}
+
+/// The events of a callback.
 pub(super) fn normalise(
+    grammar: &Grammar,
+    provider: &str,
+    verified: &Verified,
+) -> Result<Vec<PaymentEvent>, MappingError> {
+    let mut events = Vec::new();
+    for table in tables(grammar, verified)? {
+        events.extend(read(table, provider, verified)?);
+    }
+    Ok(events)
+}
+
+/// The events that one table reads from the content.
+pub(super) fn read(
     events: &EventsRule,
     provider: &str,
     verified: &Verified,
 ) -> Result<Vec<PaymentEvent>, MappingError> {
     let request = Request::new(verified.raw(), verified.content());
-    let Some(pointer) = &events.items else {
-        return Ok(event(events, provider, verified, &request, None)?.into_iter().collect());
-    };
+    let items = items(events, &request)?;
+    items
+        .into_iter()
+        .filter_map(|item| event(events, provider, verified, &request, item).transpose())
+        .collect()
+}
+
+/// The members to read one event of each, or one reading of the whole.
+pub(super) fn items<'a>(
+    events: &EventsRule,
+    request: &'a Request<'_>,
+) -> Result<Vec<Option<&'a Json>>, MappingError> {
+    let Some(pointer) = &events.items else { return Ok(vec![None]) };
     match request.json().map_err(unreadable)?.at(pointer) {
-        Some(Json::Array(items)) => items
-            .iter()
-            .filter_map(|item| event(events, provider, verified, &request, Some(item)).transpose())
-            .collect(),
+        Some(Json::Array(items)) => Ok(items.iter().map(Some).collect()),
         _ => Err(MappingError::field(pointer.as_str())),
     }
 }
@@ -36,7 +70,7 @@ fn event(
     request: &Request<'_>,
     item: Option<&Json>,
 ) -> Result<Option<PaymentEvent>, MappingError> {
-    let scope = Scope { request, keys: None, entries: Vec::new(), item };
+    let scope = Scope { item, ..Scope::of(request) };
     let Some((rule, type_name, word)) = word(events, &scope)? else { return Ok(None) };
     // `ignored` and `ask` are no kinds.
     let (Some(kind), Some(facts)) = (EventKind::from_name(word), facts(events, rule)) else {
@@ -51,6 +85,7 @@ fn event(
     event.references = references(&scope, &facts.references, provider)?;
     if let Some(rule) = &facts.amount {
         event.amount = amount(events, rule, &scope)?;
+        event.amount_is_cumulative = rule.cumulative && event.amount.is_some();
     }
     if let Some(rule) = &events.occurred_at {
         event.occurred_at = first(&scope, &rule.at)?.and_then(|text| parse_time(&text, rule.unit));
@@ -105,13 +140,21 @@ fn amount(events: &EventsRule, rule: &AmountRule, scope: &Scope<'_>) -> Result<O
         None => first(scope, &rule.currency)?.ok_or_else(|| absent(&rule.currency))?,
     };
     let code = code.to_ascii_uppercase();
-    let money = match (rule.unit, events.exponents.get(&code)) {
-        (AmountUnit::Minor, Some(decimals)) => money_on_the_wire(&text, &code, *decimals),
+    let decimals = match &rule.decimals_at {
+        Some(place) => {
+            let text = first(scope, std::slice::from_ref(place))?
+                .ok_or_else(|| MappingError::field(place.to_string()))?;
+            Some(text.parse::<u8>().map_err(|_| MappingError::field(place.to_string()))?)
+        }
+        None => events.exponents.get(&code).copied(),
+    };
+    let money = match (rule.unit, decimals) {
+        (AmountUnit::Minor, Some(decimals)) => money_on_the_wire(&text, &code, decimals),
         (AmountUnit::Minor, None) => {
             Currency::new(&code).and_then(|currency| Money::parse_minor(&text, currency))
         }
         (AmountUnit::Major, decimals) => {
-            currency(&code, decimals.copied()).and_then(|currency| Money::parse_major(&text, currency))
+            currency(&code, decimals).and_then(|currency| Money::parse_major(&text, currency))
         }
     };
     match money {

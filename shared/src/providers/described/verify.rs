@@ -1,22 +1,17 @@
 //! Proving a callback as its description says. Whatever cannot be checked is rejected.
 
-use base64::Engine as _;
-use base64::engine::DecodePaddingMode;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
-use crate::callback::signature::{
-    EcdsaForm, EcdsaP256Key, HmacHash, RsaHash, RsaKey, require_ed25519, require_fresh, require_hmac,
-    require_identity, require_token,
-};
+use crate::callback::signature::{HmacHash, require_fresh, require_hmac, require_identity};
 use crate::callback::{KeySet, Proof, RawCallback, Rejection, UnixSeconds, Verified};
+use crate::providers::read::china_time;
 
-use super::grammar::{
-    Algorithm, Check, Grammar, KeyEncoding, KeyRule, SignatureEncoding, SignatureRule, TimeUnit,
-    TimestampRule,
-};
+use super::grammar::{Check, Grammar, SignatureEncoding, TimeUnit, TimestampRule};
 use super::inquiry;
-use super::place::{Request, Scope};
+use super::keys::{active_keys, candidates, decode_signature, entries, require_one};
+use super::place::{Place, Root};
+use super::request::{Request, Scope};
+use super::sorted::Sorting;
 
 /// The key set's field that overrides a description's tolerance.
 pub(super) const TOLERANCE_FIELD: &str = "tolerance_seconds";
@@ -24,14 +19,8 @@ pub(super) const TOLERANCE_FIELD: &str = "tolerance_seconds";
 /// The key set's field that proves a part.
 pub(super) const PART_KEY_FIELD: &str = "secret";
 
-/// Most signatures that one request may carry.
-const CANDIDATES_MAX: usize = 16;
-
-/// Some providers write base64 keys without padding.
-const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+/// From here on a time of [`TimeUnit::Auto`] is in milliseconds: as seconds it would be the year 5138.
+const MILLISECONDS_MIN: i64 = 100_000_000_000;
 
 pub(super) fn verify(
     grammar: &Grammar,
@@ -43,17 +32,36 @@ pub(super) fn verify(
         return outcome;
     }
     chosen_check(grammar, keys)?;
+    let request = Request::new(raw, raw.body());
+    let whens = grammar.checks.iter().map(|check| check.when.as_ref());
+    let when = present(whens, &Scope::of(&request))?;
     let mut told: Option<Rejection> = None;
-    for check in configured_checks(grammar, keys) {
-        match verify_by(check, grammar, raw, keys, now) {
+    for check in grammar.checks.iter().filter(|check| check.when.as_ref() == when) {
+        if !is_configured(check, keys) {
+            continue;
+        }
+        match verify_by(check, grammar, &request, keys, now) {
             // A half-configured check must not hide behind another one.
             Err(rejection @ Rejection::Unconfigured { .. }) => return Err(rejection),
             Err(rejection) if told.as_ref().is_none_or(is_absence) => told = Some(rejection),
             Err(_) => {}
-            Ok(verified) => return Ok(verified),
+            Ok(proof) => return Ok(Verified::from_checked(raw, proof, now)),
         }
     }
     Err(told.unwrap_or(Rejection::MissingSignature))
+}
+
+/// The first of the places that a request has: it chooses among the checks, and among the tables of events.
+pub(super) fn present<'a>(
+    places: impl Iterator<Item = Option<&'a Place>>,
+    scope: &Scope<'_>,
+) -> Result<Option<&'a Place>, Rejection> {
+    for place in places.flatten() {
+        if scope.bytes(place)?.is_some() {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
 }
 
 /// Another check may have found its signature, and then says more.
@@ -64,37 +72,87 @@ fn is_absence(rejection: &Rejection) -> bool {
 fn verify_by(
     check: &Check,
     grammar: &Grammar,
-    raw: &RawCallback,
+    request: &Request<'_>,
     keys: &KeySet,
     now: UnixSeconds,
-) -> Result<Verified, Rejection> {
-    let request = Request::new(raw, raw.body());
-    let mut scope = Scope { request: &request, keys: Some(keys), entries: Vec::new(), item: None };
-    let at = &check.signature.at;
-    let written = scope.text(at)?.ok_or_else(|| at.missing())?;
-    scope.entries = entries(&check.signature, &written);
+) -> Result<Proof, Rejection> {
+    let scope = Scope { keys: Some(keys), ..Scope::of(request) };
+    let prover = Prover { check, grammar, now };
+    let Some(pointer) = &check.each_item else {
+        return prover.prove(&scope);
+    };
+    let mut proof = None;
+    for item in request.json()?.members(pointer) {
+        proof = Some(prover.prove(&Scope { item: Some(item), ..scope.clone() })?);
+    }
+    proof.ok_or(Rejection::MissingSignature)
+}
+
+struct Prover<'a> {
+    check: &'a Check,
+    grammar: &'a Grammar,
+    now: UnixSeconds,
+}
+
+impl Prover<'_> {
+    fn prove(&self, scope: &Scope<'_>) -> Result<Proof, Rejection> {
+        let keys = scope.keys.ok_or_else(|| Rejection::unconfigured(self.check.key.field.as_str()))?;
+        let at = &self.check.signature.at;
+        let written = scope.text(at)?.ok_or_else(|| at.missing())?;
+        let mut scope = scope.clone();
+        scope.entries = entries(&self.check.signature, &written);
+        require_places(self.grammar, &scope)?;
+        if let Some(rule) = self.check.timestamp.as_ref().or(self.grammar.timestamp.as_ref()) {
+            let sent_at = sent_at(rule, &scope)?;
+            require_fresh(sent_at, self.now, tolerance_seconds(rule, keys)?)?;
+        }
+        let candidates = candidates(&self.check.signature, &written, &scope)?;
+        let active = active_keys(&self.check.key, keys, &scope)?;
+        scope.sorting = self.check.sorted.as_ref().map(|rule| Sorting {
+            rule,
+            signature_at: at,
+            names_read: &self.grammar.names_read,
+        });
+        let proof = self.require_any(&active, &mut scope, &candidates)?;
+        for rule in self.grammar.identity.iter().filter(|rule| keys.has(&rule.expected)) {
+            let of_item = matches!(rule.at.root, Root::Item(_));
+            if of_item == scope.item.is_some() || !of_item {
+                let actual = scope.text(&rule.at)?;
+                require_identity(keys, &rule.expected, &rule.at.to_string(), actual.as_deref())?;
+            }
+        }
+        Ok(proof)
+    }
+
+    /// Tries every key with every candidate. An unusable key is a mistake of ours and rejects at once.
+    fn require_any<'a>(
+        &self,
+        active: &[&'a str],
+        scope: &mut Scope<'a>,
+        candidates: &[Vec<u8>],
+    ) -> Result<Proof, Rejection> {
+        let mut proved = None;
+        for text in active {
+            scope.key = Some(self.check.key.stripped(text));
+            let message = match &self.check.signed {
+                Some(template) => template.signed_bytes(scope, self.check.free_field.as_ref())?,
+                None => Vec::new(),
+            };
+            match require_one(self.check.algorithm, &self.check.key, text, &message, candidates) {
+                Ok(proof) => proved = Some(proof),
+                Err(Rejection::SignatureMismatch) => {}
+                Err(rejection) => return Err(rejection),
+            }
+        }
+        proved.ok_or(Rejection::SignatureMismatch)
+    }
+}
+
+fn require_places(grammar: &Grammar, scope: &Scope<'_>) -> Result<(), Rejection> {
     for place in &grammar.required {
         scope.bytes(place)?.filter(|value| !value.is_empty()).ok_or_else(|| place.missing())?;
     }
-    if let Some(rule) = &grammar.timestamp {
-        let sent_at = sent_at(rule, &scope)?;
-        require_fresh(sent_at, now, tolerance_seconds(rule, keys)?)?;
-    }
-    let candidates = candidates(&check.signature, &written, &scope)?;
-    let message = match &check.signed {
-        Some(template) => {
-            template.require_one_reading(&scope)?;
-            template.bytes(&scope)?
-        }
-        None => Vec::new(),
-    };
-    let active = active_keys(&check.key, keys, &scope)?;
-    let proof = require_any(check.algorithm, &check.key, &active, &message, &candidates)?;
-    for rule in grammar.identity.iter().filter(|rule| keys.has(&rule.expected)) {
-        let actual = scope.text(&rule.at)?;
-        require_identity(keys, &rule.expected, &rule.at.to_string(), actual.as_deref())?;
-    }
-    Ok(Verified::from_checked(raw, proof, now))
+    Ok(())
 }
 
 /// Checks the option `signature` against the option `message`: HMAC-SHA-256 in lower-case hex.
@@ -121,88 +179,28 @@ pub(super) fn hmac_sha256_hex_part(
 
 /// The first check whose key the account holds.
 pub(super) fn chosen_check<'a>(grammar: &'a Grammar, keys: &KeySet) -> Result<&'a Check, Rejection> {
-    let unconfigured = || {
-        grammar
-            .checks
-            .first()
-            .map_or(Rejection::MissingSignature, |check| Rejection::unconfigured(&check.key.field))
-    };
-    configured_checks(grammar, keys).next().ok_or_else(unconfigured)
+    let first = grammar.checks.iter().find(|check| is_configured(check, keys));
+    first.ok_or_else(|| {
+        let field = grammar.checks.first().map(|check| check.key.field.as_str());
+        field.map_or(Rejection::MissingSignature, Rejection::unconfigured)
+    })
 }
 
-/// The checks whose keys the account holds: the configured keys choose the algorithms, never the request.
-fn configured_checks<'a>(grammar: &'a Grammar, keys: &KeySet) -> impl Iterator<Item = &'a Check> {
-    grammar.checks.iter().filter(|check| keys.has(&check.key.field))
+/// Whether the account holds the check's key: the configured keys choose the algorithms, never the request.
+fn is_configured(check: &Check, keys: &KeySet) -> bool {
+    keys.has(&check.key.field)
 }
 
 pub(super) fn require_addressee(grammar: &Grammar, keys: &KeySet) -> Result<(), Rejection> {
-    if !grammar.checks.is_empty() && !has_unsigned(grammar) {
+    let unsigned = grammar.inquiry.as_ref().is_some_and(|rule| !rule.unsigned.is_empty());
+    if !grammar.checks.is_empty() && !unsigned {
         chosen_check(grammar, keys)?;
     }
-    if !configured_checks(grammar, keys).any(|check| has_public_key(check.algorithm)) {
+    let mut configured = grammar.checks.iter().filter(|check| is_configured(check, keys));
+    if !configured.any(|check| check.algorithm.has_public_key()) {
         return Ok(());
     }
     grammar.identity.iter().try_for_each(|rule| keys.text(&rule.expected).map(|_| ()))
-}
-
-/// Whether a callback may be a hint without any signature.
-fn has_unsigned(grammar: &Grammar) -> bool {
-    grammar.inquiry.as_ref().is_some_and(|rule| !rule.unsigned.is_empty())
-}
-
-fn has_public_key(algorithm: Algorithm) -> bool {
-    match algorithm {
-        Algorithm::HmacSha1 | Algorithm::HmacSha256 | Algorithm::HmacSha512 | Algorithm::Token => false,
-        Algorithm::RsaSha1
-        | Algorithm::RsaSha256
-        | Algorithm::EcdsaP256Der
-        | Algorithm::EcdsaP256Raw
-        | Algorithm::Ed25519 => true,
-    }
-}
-
-fn entries<'a>(rule: &SignatureRule, written: &'a str) -> Vec<(&'a str, &'a str)> {
-    match (&rule.separator, &rule.assign) {
-        (Some(separator), Some(assign)) => written
-            .split(separator.as_str())
-            .filter_map(|entry| entry.trim().split_once(assign.as_str()))
-            .collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn candidates(rule: &SignatureRule, written: &str, scope: &Scope<'_>) -> Result<Vec<Vec<u8>>, Rejection> {
-    let texts: Vec<&str> = match (&rule.take, &rule.separator) {
-        (Some(take), _) => {
-            scope.entries.iter().filter(|(name, _)| name == take).map(|(_, value)| *value).collect()
-        }
-        (None, Some(separator)) => written.split(separator.as_str()).map(str::trim).collect(),
-        (None, None) => vec![written],
-    };
-    if texts.is_empty() {
-        return Err(Rejection::MissingSignature);
-    }
-    if texts.len() > CANDIDATES_MAX {
-        return Err(Rejection::malformed("signature"));
-    }
-    let decoded: Vec<Vec<u8>> = texts
-        .into_iter()
-        .filter_map(|text| text.strip_prefix(rule.prefix.as_str()))
-        .filter_map(|text| decode_signature(rule.encoding, text))
-        .collect();
-    if decoded.is_empty() { Err(Rejection::SignatureMismatch) } else { Ok(decoded) }
-}
-
-/// The bytes of a written signature; nothing when it is empty or not exactly so encoded.
-fn decode_signature(encoding: SignatureEncoding, text: &str) -> Option<Vec<u8>> {
-    let decoded = match encoding {
-        SignatureEncoding::Hex if text.bytes().any(|byte| byte.is_ascii_uppercase()) => return None,
-        SignatureEncoding::Hex | SignatureEncoding::HexAnyCase => hex::decode(text).ok(),
-        SignatureEncoding::Base64 => STANDARD.decode(text).ok(),
-        SignatureEncoding::Base64url => URL_SAFE_NO_PAD.decode(text).ok(),
-        SignatureEncoding::Text => Some(text.as_bytes().to_vec()),
-    };
-    decoded.filter(|bytes| !bytes.is_empty())
 }
 
 fn sent_at(rule: &TimestampRule, scope: &Scope<'_>) -> Result<UnixSeconds, Rejection> {
@@ -220,7 +218,10 @@ pub(super) fn parse_time(text: &str, unit: TimeUnit) -> Option<UnixSeconds> {
     match unit {
         TimeUnit::Seconds => digits().map(UnixSeconds),
         TimeUnit::Milliseconds => digits().map(|milliseconds| UnixSeconds(milliseconds / 1000)),
+        TimeUnit::Auto => digits()
+            .map(|number| UnixSeconds(if number >= MILLISECONDS_MIN { number / 1000 } else { number })),
         TimeUnit::Rfc3339 => text.parse::<jiff::Timestamp>().ok().map(|time| UnixSeconds(time.as_second())),
+        TimeUnit::China => china_time(text),
     }
 }
 
@@ -230,95 +231,4 @@ fn tolerance_seconds(rule: &TimestampRule, keys: &KeySet) -> Result<i64, Rejecti
         Some(seconds) => Ok(seconds),
         None => Ok(rule.tolerance_seconds),
     }
-}
-
-fn active_keys<'a>(rule: &KeyRule, keys: &'a KeySet, scope: &Scope<'_>) -> Result<Vec<&'a str>, Rejection> {
-    let Some(place) = &rule.id_at else {
-        return keys.texts(&rule.field);
-    };
-    let id = scope.text(place)?.ok_or_else(|| place.missing())?;
-    let by_id = keys.keys_by_id(&rule.field)?;
-    if by_id.is_empty() {
-        return Err(Rejection::unconfigured(rule.field.as_str()));
-    }
-    let (_, key) = by_id.into_iter().find(|(have, _)| *have == id).ok_or(Rejection::UnknownKey)?;
-    Ok(vec![key])
-}
-
-/// Tries every key with every candidate. An unusable key is a mistake of ours and rejects at once.
-fn require_any(
-    algorithm: Algorithm,
-    rule: &KeyRule,
-    active: &[&str],
-    message: &[u8],
-    candidates: &[Vec<u8>],
-) -> Result<Proof, Rejection> {
-    let mut proved = None;
-    for text in active {
-        match require_one(algorithm, rule, text, message, candidates) {
-            Ok(proof) => proved = Some(proof),
-            Err(Rejection::SignatureMismatch) => {}
-            Err(rejection) => return Err(rejection),
-        }
-    }
-    proved.ok_or(Rejection::SignatureMismatch)
-}
-
-fn require_one(
-    algorithm: Algorithm,
-    rule: &KeyRule,
-    text: &str,
-    message: &[u8],
-    candidates: &[Vec<u8>],
-) -> Result<Proof, Rejection> {
-    let hmac = |hash| require_hmac(hash, &decode_key(rule, text)?, &[message], candidates);
-    let rsa = |hash| {
-        let key = RsaKey::from_public_key_text(strip(rule, text), &rule.field)?;
-        first_proof(candidates, |candidate| key.require_signature(hash, message, candidate))
-    };
-    let ecdsa = |form| {
-        let key = EcdsaP256Key::from_public_key_text(strip(rule, text), &rule.field)?;
-        first_proof(candidates, |candidate| key.require_signature(form, message, candidate))
-    };
-    match algorithm {
-        Algorithm::HmacSha1 => hmac(HmacHash::Sha1),
-        Algorithm::HmacSha256 => hmac(HmacHash::Sha256),
-        Algorithm::HmacSha512 => hmac(HmacHash::Sha512),
-        Algorithm::RsaSha1 => rsa(RsaHash::Sha1),
-        Algorithm::RsaSha256 => rsa(RsaHash::Sha256),
-        Algorithm::EcdsaP256Der => ecdsa(EcdsaForm::Der),
-        Algorithm::EcdsaP256Raw => ecdsa(EcdsaForm::Raw),
-        Algorithm::Ed25519 => {
-            let key = decode_key(rule, text)?;
-            if key.len() != ED25519_KEY_BYTES {
-                return Err(Rejection::unconfigured(rule.field.as_str()));
-            }
-            require_ed25519(&key, message, candidates)
-        }
-        Algorithm::Token => require_token(&decode_key(rule, text)?, candidates),
-    }
-}
-
-const ED25519_KEY_BYTES: usize = 32;
-
-fn first_proof(
-    candidates: &[Vec<u8>],
-    require: impl Fn(&[u8]) -> Result<Proof, Rejection>,
-) -> Result<Proof, Rejection> {
-    candidates.iter().find_map(|candidate| require(candidate).ok()).ok_or(Rejection::SignatureMismatch)
-}
-
-pub(super) fn decode_key(rule: &KeyRule, text: &str) -> Result<Vec<u8>, Rejection> {
-    let text = strip(rule, text);
-    let decoded = match rule.encoding {
-        KeyEncoding::Utf8 => Some(text.as_bytes().to_vec()),
-        KeyEncoding::Hex => hex::decode(text).ok(),
-        KeyEncoding::Base64 => KEY_BASE64.decode(text).ok(),
-        KeyEncoding::Pem => None,
-    };
-    decoded.filter(|key| !key.is_empty()).ok_or_else(|| Rejection::unconfigured(rule.field.as_str()))
-}
-
-fn strip<'a>(rule: &KeyRule, text: &'a str) -> &'a str {
-    rule.strip_prefixes.iter().find_map(|prefix| text.strip_prefix(prefix.as_str())).unwrap_or(text)
 }

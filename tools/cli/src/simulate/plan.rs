@@ -372,8 +372,15 @@ impl Planner<'_> {
         refund: &Money,
         sent_at: UnixSeconds,
     ) -> Result<SignedRequest, PlanError> {
-        let simulated =
-            simulated_facts(self.provider.name, &self.facts.order_id, scenario, amount, refund, sent_at);
+        let simulated = simulated_facts(
+            &self.facts.account,
+            self.provider.name,
+            &self.facts.order_id,
+            scenario,
+            amount,
+            refund,
+            sent_at,
+        );
         Ok(sign_payload(self.provider, self.keys, scenario, &simulated)?)
     }
 }
@@ -395,12 +402,14 @@ pub fn sign_payload(
         .or_else(|| provider.payload_template(scenario_without_own_template(scenario)?))
         .ok_or_else(no_template)?;
     let content = render(template, facts, keys)?;
-    let payload = Payload { content, event_id: facts.event_id.clone(), sent_at: facts.now };
+    let (event_id, path) = (facts.event_id.clone(), facts.path.clone());
+    let payload = Payload { content, event_id, sent_at: facts.now, path };
     provider.sandbox.sign(keys, &payload)
 }
 
 /// The facts of one callback about an order; the provider's ids are derived from the order's.
 pub fn simulated_facts(
+    account: &str,
     provider: &str,
     order_id: &str,
     scenario: &str,
@@ -417,6 +426,7 @@ pub fn simulated_facts(
         amount: amount.clone(),
         refund: refund.clone(),
         now,
+        path: format!("/callbacks/{account}/{provider}"),
     }
 }
 

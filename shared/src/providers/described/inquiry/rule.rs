@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::super::grammar::{EventsRule, IdentityRule};
-use super::super::place::{Place, Template};
+use super::super::event_rules::EventsRule;
+use super::super::grammar::IdentityRule;
+use super::super::place::{Place, Root};
+use super::super::template::Template;
 
 /// How the provider is asked about callbacks that do not prove the money.
 #[derive(Clone, Debug, Deserialize)]
@@ -43,8 +45,8 @@ impl InquiryRule {
     /// The credentials that asking needs, whatever is asked.
     pub fn credentials(&self) -> BTreeSet<&str> {
         let templates = self.requests.iter().flat_map(RequestRule::templates);
-        let named = templates.flat_map(Template::places).filter_map(|place| match place {
-            Place::Credential(field) => Some(field.as_str()),
+        let named = templates.flat_map(Template::places).filter_map(|place| match &place.root {
+            Root::Credential(field) => Some(field.as_str()),
             _ => None,
         });
         named.chain(self.base_url.as_deref()).collect()

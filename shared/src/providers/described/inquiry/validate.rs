@@ -2,8 +2,10 @@
 
 use crate::callback::address::is_host_name;
 
+use super::super::event_rules::EventsRule;
 use super::super::grammar::{Check, CoversRule, Grammar};
-use super::super::place::{Place, Segment};
+use super::super::place::{Place, Root};
+use super::super::template::Segment;
 use super::super::validate::{self, Problem, credential, require};
 use super::rule::{InquiryRule, RequestRule};
 
@@ -21,7 +23,10 @@ pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(),
     hosts(grammar, rule)?;
     for (name, places) in [("asked", &rule.asked), ("unsigned", &rule.unsigned)] {
         for place in places {
-            let readable = !matches!(place, Place::Credential(_) | Place::Entry(_));
+            let readable = !matches!(
+                place.root,
+                Root::Credential(_) | Root::Entry(_) | Root::Url | Root::Key | Root::Sorted
+            );
             require(readable, format!("inquiry.{name}"), format!("`{place}` is not part of the callback"))?;
         }
     }
@@ -44,7 +49,7 @@ pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(),
         let answer = Grammar {
             covers: CoversRule::Body,
             checks: vec![check],
-            events: Some(events.clone()),
+            events: vec![EventsRule { when: None, ..events.clone() }],
             inquiry: None,
             ..grammar.clone()
         };
@@ -76,14 +81,17 @@ fn request(grammar: &Grammar, wanted: &RequestRule, field: &str) -> Result<(), P
         let said = condition.starts_with.is_some() || !condition.one_of.is_empty();
         require(said, format!("{field}.when"), "needs `one_of` or `starts_with`")?;
     }
+    let plain = |segment: &Segment| matches!(segment, Segment::Literal(_) | Segment::At(_));
+    let without_gaps = wanted.templates().all(|template| template.0.iter().all(plain));
+    require(without_gaps, field, "has an optional part: a question with a gap is another question")?;
     let mut asks = false;
     for place in wanted.templates().flat_map(super::Template::places) {
-        match place {
-            Place::Credential(name) => credential(grammar, name, field)?,
-            Place::Entry(_) | Place::Body => {
+        match &place.root {
+            Root::Credential(name) => credential(grammar, name, field)?,
+            Root::Entry(_) | Root::Body | Root::Key | Root::Sorted | Root::Url => {
                 return Err(Problem::new(field, format!("`{place}` cannot be asked about")));
             }
-            Place::Item(_) if wanted.items.is_none() => {
+            Root::Item(_) if wanted.items.is_none() => {
                 return Err(Problem::new(field, format!("`{place}` needs `items`")));
             }
             _ => asks = true,
@@ -93,6 +101,6 @@ fn request(grammar: &Grammar, wanted: &RequestRule, field: &str) -> Result<(), P
 }
 
 fn in_answer(place: &Place, field: &str) -> Result<(), Problem> {
-    let readable = matches!(place, Place::Json(_));
+    let readable = matches!(place.root, Root::Json(_));
     require(readable, field, format!("`{place}` is not in the answer, which is JSON"))
 }

@@ -14,6 +14,9 @@ use super::*;
 
 const OWN_PROVIDER: &str = include_str!("../../../../fixtures/own_provider/paybell.toml");
 
+/// The described providers that sign in headers alone; the conformance suite has all of them.
+const NAMES: &[&str] = &["razorpay", "standard_webhooks", "stripe", "harbour_pay"];
+
 /// A genuine request of one provider with the keys that prove it.
 struct Case {
     provider: &'static Provider,
@@ -27,6 +30,9 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let mut cases = Vec::new();
     for provider in registry.iter() {
         let Sandbox::Described(description) = &provider.sandbox else { continue };
+        if !NAMES.contains(&provider.name) {
+            continue;
+        }
         for keys in description.generate_all_keys() {
             let payload = provider.payload("paid", &facts(), &keys).unwrap();
             let request = provider.sandbox.sign(&keys, &payload).unwrap();
@@ -46,6 +52,7 @@ fn facts() -> SimulatedFacts {
         amount: euros(1999),
         refund: euros(500),
         now: NOW,
+        path: "/".to_owned(),
     }
 }
 

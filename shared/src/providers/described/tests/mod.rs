@@ -65,7 +65,12 @@ fn credentials(keys: &SandboxKeys) -> Credentials {
 }
 
 fn payload(content: &str) -> Payload {
-    Payload { content: content.to_owned(), event_id: "event-1".to_owned(), sent_at: NOW }
+    Payload {
+        content: content.to_owned(),
+        event_id: "event-1".to_owned(),
+        sent_at: NOW,
+        path: "/".to_owned(),
+    }
 }
 
 fn raw(provider: &str, request: &SignedRequest) -> RawCallback {

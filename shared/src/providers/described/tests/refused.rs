@@ -12,9 +12,10 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("[[checks]]", "[[cheques]]", "cheques: unknown field `cheques`"),
     ("covers = \"body\"", "covers = \"all\"", "covers: unknown variant `all`"),
     ("title = \"Minimal\"", "title = \" \"", "title: must not be blank"),
-    ("\"hmac-sha256\"", "\"sha256\"", "checks[0].algorithm: unknown variant `sha256`"),
-    ("\"hmac-sha256\"", "\"none\"", "checks[0].algorithm: unknown variant `none`"),
-    ("key = { field = \"secret\", encoding = \"utf8\" }", "", "checks[0]: missing field `key`"),
+    ("\"hmac-sha256\"", "\"sha3\"", "checks[0].algorithm: unknown variant `sha3`"),
+    ("\"hmac-sha256\"", "\"sha256\"", "checks[0].signed: does not name `{key}`"),
+    ("\"hmac-sha256\"", "\"none\"", "checks[0]: with `none` there is no key and no signature"),
+    ("key = { field = \"secret\", encoding = \"utf8\" }", "", "checks[0].key: is missing"),
     (
         "field = \"secret\"",
         "field = \"secrt\"",
@@ -58,7 +59,11 @@ const ROWS: &[(&str, &str, &str)] = &[
         "signed = \"{json:/id}{body}\"",
         "checks[0].signed: needs a separator behind `json:/id`",
     ),
-    ("signed = \"{body}\"", "signed = \"{body\"", "checks[0].signed: the braces of `{body` do not match"),
+    (
+        "signed = \"{body}\"",
+        "signed = \"{body\"",
+        "checks[0].signed: the braces or brackets of `{body` do not match",
+    ),
     ("signed = \"{body}\"", "signed = \"{entry:t}.{body}\"", "needs `checks[0].signature.assign`"),
     (
         "[events]",
