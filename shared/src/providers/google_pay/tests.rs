@@ -12,7 +12,8 @@ const CARD: &str = r#"{"messageId":"m1","messageExpiration":"1767225601000","gat
     "expirationYear":2030,"authMethod":"CRYPTOGRAM_3DS","cryptogram":"AAAA"}}"#;
 
 fn sealed(keys: &SandboxKeys, content: &str, protocol: Protocol) -> Value {
-    let payload = Payload { content: content.to_owned(), event_id: "e".to_owned(), sent_at: NOW };
+    let (event_id, path) = ("e".to_owned(), "/".to_owned());
+    let payload = Payload { content: content.to_owned(), event_id, sent_at: NOW, path };
     let request = google_envelope::sign(keys, &payload, "Google", protocol);
     serde_json::from_slice(&request.body).unwrap()
 }

@@ -14,8 +14,8 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("title = \"Minimal\"", "title = \" \"", "title: must not be blank"),
     ("\"hmac-sha256\"", "\"sha3\"", "checks[0].algorithm: unknown variant `sha3`"),
     ("\"hmac-sha256\"", "\"sha256\"", "checks[0].signed: does not name `{key}`"),
-    ("\"hmac-sha256\"", "\"none\"", "checks[0]: with `none` there is no key and no signature"),
-    ("key = { field = \"secret\", encoding = \"utf8\" }", "", "checks[0].key: is missing"),
+    ("\"hmac-sha256\"", "\"none\"", "checks[0].algorithm: unknown variant `none`"),
+    ("key = { field = \"secret\", encoding = \"utf8\" }", "", "checks[0]: missing field `key`"),
     (
         "field = \"secret\"",
         "field = \"secrt\"",
