@@ -38,7 +38,12 @@ fn notification(type_name: &str, subtype: &str, transaction: Value) -> Value {
 }
 
 fn request(notification: &Value) -> RawCallback {
-    let payload = Payload { content: notification.to_string(), event_id: "e".to_owned(), sent_at: NOW };
+    let payload = Payload {
+        content: notification.to_string(),
+        event_id: "e".to_owned(),
+        sent_at: NOW,
+        path: "/".to_owned(),
+    };
     let request = sandbox::sign(keys(), &payload);
     RawCallback::new("a", PROVIDER.name, request.method, "/", request.headers, request.body)
 }
