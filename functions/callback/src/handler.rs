@@ -67,12 +67,20 @@ pub async fn handle(
     let provider = request::address(&event).and_then(|(_, name)| ports.providers.find(&name));
     let answers = provider.map_or(&Answers::EMPTY, |provider| &provider.answers);
     match accept(&event, provider, ports, now).await {
-        Ok((verified, reply)) => {
+        Ok(Accepted::Callback(verified, reply)) => {
             tracing::info!(
                 outcome = "accepted",
                 account = verified.account(),
                 provider = verified.provider(),
                 key_set = verified.key_set_id(),
+                "callback"
+            );
+            response(reply)
+        }
+        Ok(Accepted::Handshake(reply)) => {
+            tracing::info!(
+                outcome = "handshake",
+                provider = provider.map_or("unknown", |found| found.name),
                 "callback"
             );
             response(reply)
@@ -85,18 +93,29 @@ pub async fn handle(
     }
 }
 
+/// What is answered with success.
+enum Accepted {
+    /// A callback, which is durable.
+    Callback(Verified, Reply),
+    /// The provider's check of the address, of which nothing is kept.
+    Handshake(Reply),
+}
+
 /// The cheap refusals come first: size, headers, provider, account, and only then keys and the cryptography.
 async fn accept(
     event: &ApiGatewayV2httpRequest,
     provider: Option<&'static Provider>,
     ports: &Ports,
     now: UnixSeconds,
-) -> Result<(Verified, Reply), CallbackError> {
+) -> Result<Accepted, CallbackError> {
     request::check_size(event)?;
     let provider = provider.ok_or(CallbackError::Unknown("provider"))?;
     let raw = request::decode(event)?;
     let credentials = ports.accounts.credentials(&raw.account, provider.name).await?;
     let credentials = credentials.ok_or(CallbackError::Unknown("account"))?;
+    if let Some(reply) = provider.handshake(&raw, &credentials)? {
+        return Ok(Accepted::Handshake(reply));
+    }
     let (credentials, missing) = keys::complete(provider, &raw, credentials, &ports.keys).await;
     let verified = match (provider.accept(&raw, &credentials, now), missing) {
         // Without the key a refusal says nothing about the callback.
@@ -106,7 +125,7 @@ async fn accept(
     // What is acknowledged must never be lost, so it is durable first.
     ports.callbacks.send(&verified).await?;
     let reply = provider.success(&verified);
-    Ok((verified, reply))
+    Ok(Accepted::Callback(verified, reply))
 }
 
 /// The one place where an error becomes a status.

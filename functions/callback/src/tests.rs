@@ -1,5 +1,6 @@
 //! Every answer of the function, and logs that hold no secret.
 
+mod handshake;
 mod keys;
 
 use std::io;

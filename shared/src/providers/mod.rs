@@ -157,9 +157,38 @@ impl Provider {
 
     /// The answer to a callback that is durable.
     pub fn success(&self, verified: &Verified) -> Reply {
-        let own = self.success_body.and_then(|body_of| body_of(verified));
+        let own = match (self.success_body, &self.verify) {
+            (Some(body_of), _) => body_of(verified),
+            (None, Verify::Described(description)) => description.success_body(verified),
+            (None, Verify::Coded(_)) => None,
+        };
         let reply = Reply::from(self.answers.success);
         Reply { body: own.unwrap_or(reply.body), ..reply }
+    }
+
+    /// The answer to the provider's check of the address, with one of the account's active key sets; nothing when the
+    /// request is no such check.
+    ///
+    /// # Errors
+    /// The rejection of the last set that was tried.
+    pub fn handshake(
+        &self,
+        raw: &RawCallback,
+        credentials: &Credentials,
+    ) -> Result<Option<Reply>, Rejection> {
+        let answer = |keys: &KeySet| match (self.handshake, &self.verify) {
+            (Some(answer), _) => answer(raw, keys),
+            (None, Verify::Described(description)) => description.handshake(raw, keys),
+            (None, Verify::Coded(_)) => Ok(None),
+        };
+        let mut told = Ok(None);
+        for keys in credentials.active() {
+            told = answer(keys);
+            if told.is_ok() {
+                break;
+            }
+        }
+        told
     }
 
     /// Whether it is asked before its callbacks move money.

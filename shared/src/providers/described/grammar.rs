@@ -31,6 +31,9 @@ pub(crate) struct Grammar {
     pub covers: CoversRule,
     #[serde(default)]
     pub answers: AnswersRule,
+    /// How the provider checks that the address is ours.
+    #[serde(default)]
+    pub handshake: Option<HandshakeRule>,
     pub credentials: Vec<CredentialRule>,
     /// The signature checks; the first one whose key field is in the key set applies, whatever the request says.
     /// None where `inquiry.unsigned` takes callbacks as hints.
@@ -83,9 +86,31 @@ pub(crate) enum CoversRule {
 pub(crate) struct AnswersRule {
     pub success_status: Option<u16>,
     pub success_content_type: String,
-    pub success_body: String,
+    pub success_body: Template,
     pub failure_content_type: String,
     pub failure_body: String,
+}
+
+/// A check of the address, which is answered and not queued.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HandshakeRule {
+    /// The method of such a request.
+    #[serde(default = "get")]
+    pub method: String,
+    /// The request is one when this place is there.
+    pub when: Place,
+    #[serde(default = "plain_text")]
+    pub content_type: String,
+    pub body: Template,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn plain_text() -> String {
+    "text/plain".to_owned()
 }
 
 /// A field of the account's key set.

@@ -3,6 +3,7 @@
 //! A description is a TOML table; `fixtures/own_provider/paybell.toml` is a commented example. The same table
 //! is a built-in provider's file here and `[providers.NAME]` in a deployment's configuration.
 
+mod answer;
 mod event_rules;
 mod grammar;
 mod inquiry;
@@ -28,7 +29,7 @@ use crate::callback::{Answer, Answers, KeySet, RawCallback, Rejection, UnixSecon
 use crate::domain::{EventKind, PaymentEvent};
 
 use super::{
-    Covers, CredentialField, FetchRequest, Inquiry, MappingError, Normalise, Part, Provider, Verify,
+    Covers, CredentialField, FetchRequest, Inquiry, MappingError, Normalise, Part, Provider, Reply, Verify,
 };
 pub(super) use normalise::money_on_the_wire;
 
@@ -144,6 +145,23 @@ impl Description {
         self.inquiry().and_then(|rule| inquiry::normalise(rule, &self.name, answer))
     }
 
+    /// The body of the answer to a callback that is durable, where it depends on the callback.
+    pub fn success_body(&self, verified: &Verified) -> Option<String> {
+        let template = &self.grammar.answers.success_body;
+        answer::success_body(template, verified).filter(|_| template.literal().is_none())
+    }
+
+    /// The answer to a check of the address; nothing when the request is none.
+    ///
+    /// # Errors
+    /// [`Rejection`] when the request cannot be read, or asks for an answer that could be something else.
+    pub fn handshake(&self, raw: &RawCallback, keys: &KeySet) -> Result<Option<Reply>, Rejection> {
+        match &self.grammar.handshake {
+            Some(rule) => answer::handshake(rule, raw, keys),
+            None => Ok(None),
+        }
+    }
+
     fn inquiry(&self) -> Result<&inquiry::InquiryRule, MappingError> {
         self.grammar.inquiry.as_ref().ok_or_else(|| MappingError::field("inquiry"))
     }
@@ -182,7 +200,7 @@ impl Description {
                 success: Answer {
                     status: grammar.answers.success_status.unwrap_or(200),
                     content_type: &grammar.answers.success_content_type,
-                    body: &grammar.answers.success_body,
+                    body: grammar.answers.success_body.literal().unwrap_or_default(),
                 },
                 failure_content_type: &grammar.answers.failure_content_type,
                 failure_body: &grammar.answers.failure_body,

@@ -9,7 +9,7 @@ use super::request::Scope;
 
 /// Text with places in braces, such as `{entry:t}.{body}`. A place that ends in `?` may be absent and is then empty;
 /// a group in brackets is left out when a place in it is absent. A literal brace or bracket is written twice.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Template(pub(super) Vec<Segment>);
 
@@ -118,6 +118,15 @@ impl Template {
                 Segment::At(place) | Segment::AtIfAny(place) => Some(place),
                 Segment::Literal(_) | Segment::Group(_) => None,
             })
+    }
+
+    /// The text of a template that names no place.
+    pub(super) fn literal(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [] => Some(""),
+            [Segment::Literal(text)] => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether a place with this root is always in it.

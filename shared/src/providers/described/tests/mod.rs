@@ -4,6 +4,8 @@ mod events;
 mod laws;
 mod refused;
 mod requests;
+mod schemes;
+mod templates;
 
 use serde_json::Value;
 

@@ -121,6 +121,34 @@ const ROWS: &[(&str, &str, &str)] = &[
         "fixed_currency = \"XYZ\"",
         "events.facts.payment.amount.fixed_currency: `XYZ` is unknown",
     ),
+    ("signed = \"{body}\"", "signed = \"{body}{sorted}\"", "`sorted` needs `checks[0].sorted`"),
+    ("signed = \"{body}\"", "signed = \"{item:/a}{body}\"", "`item:/a` needs `checks[0].each_item`"),
+    (
+        "signed = \"{body}\"",
+        "signed = \"{body}\"\neach_item = \"/a\"",
+        "checks[0].signature.at: is not inside of each item",
+    ),
+    (
+        "signed = \"{body}\"",
+        "signed = \"{body}\"\nfree_field = \"json:/a\"",
+        "checks[0].free_field: is not one of the fields",
+    ),
+    (
+        "signed = \"{body}\"",
+        "signed = \"{url}{body}\"",
+        "`url` needs `notification_url` among the `credentials`",
+    ),
+    ("\"hmac-sha256\"", "\"token\"", "checks[0].signed: a token signs nothing"),
+    (
+        "title = \"Minimal\"",
+        "title = \"Minimal\"\nanswers = { success_body = \"{credential:secret}\" }",
+        "answers.success_body: `credential:secret` is not part of the request",
+    ),
+    (
+        "[events]",
+        "[handshake]\nwhen = \"header:X-Check\"\nbody = \"{credential:secret}\"\n[events]",
+        "handshake.body: `credential:secret` is not part of the request",
+    ),
     ("\"payment.captured\"", "\"refund.succeeded\"", "events.facts.payment.refund_id: is missing"),
 ];
 
@@ -164,6 +192,27 @@ fn a_token_proves_the_sender_alone() {
     let error = read(&changed(&token)).unwrap_err();
     assert!(error.to_string().contains("covers: must be `nothing`"), "{error}");
     read(&changed(&token).replace("covers = \"body\"", "covers = \"nothing\"")).unwrap();
+}
+
+#[test]
+fn a_hash_that_others_could_make_or_lengthen_is_refused() {
+    let hash = ("\"hmac-sha256\"", "\"sha256\"");
+    for (signed, message) in [
+        ("{body}", "does not name `{key}`"),
+        ("{body}[.{key}:{json:/a}]", "does not name `{key}`"),
+        ("{body}{key?}", "does not name `{key}`"),
+        ("{key}{body}", "begins with `{key}`"),
+        ("a{key}.{body}", "begins with `{key}`"),
+        ("{body}{key}", ""),
+        ("{key}{body}{key}", ""),
+    ] {
+        let text = changed(&[hash, ("{body}", signed)]);
+        let said = read(&text).map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(said.contains(message) && said.is_empty() == message.is_empty(), "{signed}: {said}");
+        // What only hints may be proved by anything that the provider really does.
+        let hint = text.replace("covers = \"body\"", "covers = \"nothing\"");
+        assert_eq!(read(&hint).is_ok(), !message.contains("does not name"), "{signed}");
+    }
 }
 
 #[test]

@@ -63,6 +63,13 @@ pub(super) fn signature(name: &str, grammar: &Grammar) -> Result<(), Problem> {
     let hints = grammar.inquiry.as_ref().is_some_and(|rule| !rule.unsigned.is_empty());
     let problem = "at least one is needed: nothing is accepted unsigned";
     require(hints || !grammar.checks.is_empty(), "checks", problem)?;
+    for place in grammar.answers.success_body.places() {
+        in_request(place, "answers.success_body")?;
+    }
+    if let Some(rule) = &grammar.handshake {
+        in_request(&rule.when, "handshake.when")?;
+        rule.body.places().try_for_each(|place| in_request(place, "handshake.body"))?;
+    }
     let covers_nothing = grammar.covers == CoversRule::Nothing;
     require(covers_nothing || !grammar.checks.is_empty(), "covers", "must be `nothing`: there is no check")?;
     for (index, rule) in grammar.checks.iter().enumerate() {
