@@ -1,7 +1,7 @@
 //! What may happen to a genuine callback on its way, by accident or by intent.
 
 use paybell_cli::simulate::request::{Place, Span, is_signature_name, signature_spans};
-use paybell_shared::providers::Covers;
+use paybell_shared::providers::{Covers, Provider};
 use paybell_shared::sandbox::SignedRequest;
 use serde_json::Value;
 
@@ -9,10 +9,36 @@ use serde_json::Value;
 pub struct Mutation {
     /// Its name.
     pub name: &'static str,
-    /// What must come of it.
-    pub must: Must,
+    /// What it is made to.
+    pub touches: Touches,
+    /// What must come of it where the signature covers everything.
+    must: Must,
     /// Makes the changed requests; none when the protocol has no place for it.
     pub apply: fn(&SignedRequest) -> Vec<SignedRequest>,
+}
+
+impl Mutation {
+    /// What must come of it for this provider; nothing where the change is of what it does not cover, because then
+    /// it is asked before anything counts.
+    pub fn must_for(&self, provider: &Provider) -> Option<Must> {
+        match (self.touches, provider.covers) {
+            (Touches::Signature, _) => provider.signs().then_some(self.must),
+            (Touches::Body, Covers::Body) | (Touches::Other, _) => Some(self.must),
+            (Touches::Body, Covers::Fields) => Some(Must::NotChangeMeaning),
+            (Touches::Body, Covers::Nothing) => None,
+        }
+    }
+}
+
+/// What a change is made to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touches {
+    /// What proves the callback.
+    Signature,
+    /// What it says.
+    Body,
+    /// What surrounds it.
+    Other,
 }
 
 /// What must come of a change.
@@ -22,53 +48,94 @@ pub enum Must {
     Reject,
     /// It is rejected, or it is not part of what is said: the events stay the same.
     NotChangeMeaning,
-    /// It is rejected where the whole body is signed; elsewhere it may stand beside what is signed.
-    RejectIfBodyIsSigned,
-}
-
-impl Mutation {
-    /// What must come of it for a provider whose signature covers this.
-    pub fn must_for(&self, covers: Covers) -> Must {
-        match (self.must, covers) {
-            (Must::RejectIfBodyIsSigned, Covers::Body) => Must::Reject,
-            (Must::RejectIfBodyIsSigned, _) => Must::NotChangeMeaning,
-            (must, _) => must,
-        }
-    }
 }
 
 /// All kinds of change.
 pub const MUTATIONS: &[Mutation] = &[
-    Mutation { name: "signature left out", must: Must::Reject, apply: signature_left_out },
-    Mutation { name: "signature emptied", must: Must::Reject, apply: |it| signatures(it, |_| Vec::new()) },
+    Mutation {
+        name: "signature left out",
+        touches: Touches::Signature,
+        must: Must::Reject,
+        apply: signature_left_out,
+    },
+    Mutation {
+        name: "signature emptied",
+        touches: Touches::Signature,
+        must: Must::Reject,
+        apply: |it| signatures(it, |_| Vec::new()),
+    },
     Mutation {
         name: "signature of one byte",
+        touches: Touches::Signature,
         must: Must::Reject,
         apply: |it| signatures(it, |old| old[..1].to_vec()),
     },
     Mutation {
         name: "first half of the signature",
+        touches: Touches::Signature,
         must: Must::Reject,
         apply: |it| signatures(it, |old| old[..old.len() / 2].to_vec()),
     },
     Mutation {
         name: "signature without its last byte",
+        touches: Touches::Signature,
         must: Must::Reject,
         apply: |it| signatures(it, |old| old[..old.len() - 1].to_vec()),
     },
-    Mutation { name: "signature of zeros", must: Must::Reject, apply: |it| signatures(it, zeros) },
-    Mutation { name: "signature twice", must: Must::Reject, apply: signature_twice },
-    Mutation { name: "a header left out", must: Must::NotChangeMeaning, apply: header_left_out },
-    Mutation { name: "a header twice", must: Must::NotChangeMeaning, apply: header_twice },
-    Mutation { name: "a header emptied", must: Must::NotChangeMeaning, apply: header_emptied },
-    Mutation { name: "a form parameter twice", must: Must::Reject, apply: parameter_twice },
-    Mutation { name: "body cut", must: Must::Reject, apply: body_cut },
-    Mutation { name: "body extended", must: Must::RejectIfBodyIsSigned, apply: body_extended },
-    Mutation { name: "another body", must: Must::Reject, apply: another_body },
-    Mutation { name: "another content type", must: Must::NotChangeMeaning, apply: another_content_type },
-    Mutation { name: "another method", must: Must::NotChangeMeaning, apply: another_method },
+    Mutation {
+        name: "signature of zeros",
+        touches: Touches::Signature,
+        must: Must::Reject,
+        apply: |it| signatures(it, zeros),
+    },
+    Mutation {
+        name: "signature twice",
+        touches: Touches::Signature,
+        must: Must::Reject,
+        apply: signature_twice,
+    },
+    Mutation {
+        name: "a header left out",
+        touches: Touches::Other,
+        must: Must::NotChangeMeaning,
+        apply: header_left_out,
+    },
+    Mutation {
+        name: "a header twice",
+        touches: Touches::Other,
+        must: Must::NotChangeMeaning,
+        apply: header_twice,
+    },
+    Mutation {
+        name: "a header emptied",
+        touches: Touches::Other,
+        must: Must::NotChangeMeaning,
+        apply: header_emptied,
+    },
+    Mutation {
+        name: "a form parameter twice",
+        touches: Touches::Body,
+        must: Must::Reject,
+        apply: parameter_twice,
+    },
+    Mutation { name: "body cut", touches: Touches::Body, must: Must::Reject, apply: body_cut },
+    Mutation { name: "body extended", touches: Touches::Body, must: Must::Reject, apply: body_extended },
+    Mutation { name: "another body", touches: Touches::Body, must: Must::Reject, apply: another_body },
+    Mutation {
+        name: "another content type",
+        touches: Touches::Other,
+        must: Must::NotChangeMeaning,
+        apply: another_content_type,
+    },
+    Mutation {
+        name: "another method",
+        touches: Touches::Other,
+        must: Must::NotChangeMeaning,
+        apply: another_method,
+    },
     Mutation {
         name: "unsigned, said to come from localhost",
+        touches: Touches::Signature,
         must: Must::Reject,
         apply: unsigned_from_localhost,
     },

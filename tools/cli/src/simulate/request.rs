@@ -128,8 +128,12 @@ impl Span {
     }
 }
 
-/// Names under which protocols carry a signature, or a signed token, in a form or in JSON, in lower case.
-const SIGNATURE_NAMES: &[&str] = &["sign", "signature", "sig", "hmac", "hash", "mac", "signedpayload"];
+/// Words with which the names of signatures and shared tokens end, in lower case.
+const SIGNATURE_WORDS: &[&str] =
+    &["sign", "signature", "sig", "hmac", "hash", "mac", "verify", "authorization", "token"];
+/// Whole names that say it otherwise, in lower case.
+const SIGNATURE_NAMES: &[&str] =
+    &["signature-data", "signature_key", "checksumhash", "signedpayload", "response"];
 
 /// The texts that look like signatures by their names.
 pub fn signature_spans(request: &SignedRequest) -> Vec<Span> {
@@ -152,9 +156,7 @@ pub fn signature_spans(request: &SignedRequest) -> Vec<Span> {
 }
 
 fn is_signature_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let last = name.rsplit('-').next().unwrap_or_default();
-    SIGNATURE_NAMES.contains(&last) || SIGNATURE_NAMES.contains(&name.as_str()) || last.ends_with("signature")
+    is_signature_name(name.as_bytes())
 }
 
 fn parameter_ranges(encoded: &[u8]) -> Vec<std::ops::Range<usize>> {
@@ -171,24 +173,41 @@ fn parameter_ranges(encoded: &[u8]) -> Vec<std::ops::Range<usize>> {
     ranges
 }
 
+/// The texts of the JSON members that carry a signature by their names.
 fn member_ranges(body: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let quotes: Vec<usize> = quotes(body);
     let mut ranges = Vec::new();
-    for name in SIGNATURE_NAMES {
-        let quoted = format!("\"{name}\"");
-        let found =
-            body.windows(quoted.len()).position(|window| window.eq_ignore_ascii_case(quoted.as_bytes()));
-        let Some(after_name) = found.map(|at| at + quoted.len()) else { continue };
-        let mut quotes = (after_name..body.len()).filter(|at| body[*at] == b'"');
-        if let (Some(open), Some(close)) = (quotes.next(), quotes.next()) {
-            ranges.push(open + 1..close);
+    for four in quotes.windows(4) {
+        let [name_open, name_close, open, close] = four else { continue };
+        let between = body[name_close + 1..*open].trim_ascii();
+        if between == b":" && is_signature_name(&body[name_open + 1..*name_close]) {
+            ranges.push(open + 1..*close);
         }
     }
     ranges
 }
 
-/// Whether a form parameter or a JSON member of this name carries a signature.
+/// Where unescaped quotation marks are.
+fn quotes(body: &[u8]) -> Vec<usize> {
+    let mut quotes = Vec::new();
+    let mut escaped = false;
+    for (at, byte) in body.iter().enumerate() {
+        match byte {
+            b'\\' => escaped = !escaped,
+            b'"' if !escaped => quotes.push(at),
+            _ => escaped = false,
+        }
+    }
+    quotes
+}
+
+/// Whether a header, a parameter or a member of this name carries a signature: `X-Signature`, `X-Hub-Signature-256`,
+/// `hmacSignature`, `sign`; but not `Wechatpay-Signature-Type`.
 pub fn is_signature_name(name: &[u8]) -> bool {
-    SIGNATURE_NAMES.iter().any(|have| name.eq_ignore_ascii_case(have.as_bytes()))
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    let is_hash = |word: &str| word.trim_start_matches("sha").bytes().all(|byte| byte.is_ascii_digit());
+    let last = name.rsplit(['-', '_']).find(|word| !is_hash(word)).unwrap_or_default();
+    SIGNATURE_NAMES.contains(&name.as_str()) || SIGNATURE_WORDS.contains(&last) || last.ends_with("signature")
 }
 
 #[cfg(test)]
@@ -221,6 +240,9 @@ mod tests {
         check(request(&[("PAYPAL-TRANSMISSION-SIG", "a")], ""), &[Place::Header(0, 0)]);
         check(request(&[], "a=1&sign_type=R&sign=x&b=2"), &[Place::Body(21)]);
         check(request(&[], r#"{"a":"b","sign" : "z"}"#), &[Place::Body(19)]);
+        check(request(&[], r#"{"hmacSignature":"a\"b"}"#), &[20, 19, 18, 17].map(Place::Body));
+        check(request(&[("X-Hub-Signature-256", "a")], ""), &[Place::Header(0, 0)]);
+        check(request(&[("X-Callback-Token", "a")], ""), &[Place::Header(0, 0)]);
         check(request(&[], "plain"), &[]);
     }
 
