@@ -164,6 +164,7 @@ fn our_kinds(word: &str) -> Expected {
         "pass.deleted" => "token.revoked",
         "payout.succeeded" | "settlement.split_result" | "settlement.split_returned" => "transfer.succeeded",
         "payout.failed" => "transfer.failed",
+        "wallet.token" => "token.updated",
         "subscription.renewed" => "mandate.signed",
         ours => ours,
     };

@@ -8,6 +8,7 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
+use super::cms::der;
 use super::rejection::{CertificateProblem, Rejection};
 use super::signature::{EcdsaP256Key, RsaKey, sha256};
 use super::{KeySet, UnixSeconds};
@@ -52,7 +53,7 @@ impl Certificate {
         let malformed = || Rejection::Certificate(CertificateProblem::Malformed);
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| malformed())?;
         let one_algorithm = parsed.signature_algorithm == parsed.tbs_certificate.signature;
-        if !rest.is_empty() || !one_algorithm || parsed.signature_value.unused_bits != 0 {
+        if !rest.is_empty() || !one_algorithm {
             return Err(malformed());
         }
         read(der, &parsed).ok_or_else(malformed)
@@ -97,6 +98,19 @@ impl Certificate {
     /// The DER that it was read from.
     pub fn der(&self) -> &[u8] {
         &self.der
+    }
+
+    /// Whether what lies outside of its signature, too, is written the one way that DER allows.
+    pub fn is_canonical(&self) -> bool {
+        let signature = der(0x03, &[&[0], self.signature.as_slice()].concat());
+        let signed = self.signed_part.as_slice();
+        let start = (2..6).find(|start| self.der.get(*start..).is_some_and(|rest| rest.starts_with(signed)));
+        let end = self.der.len().saturating_sub(signature.len());
+        let algorithm = start.and_then(|start| self.der.get(start + signed.len()..end));
+        algorithm.filter(|algorithm| !algorithm.is_empty()).is_some_and(|algorithm| {
+            let is_signed_too = signed.windows(algorithm.len()).any(|window| window == algorithm);
+            is_signed_too && self.der == der(0x30, &[signed, algorithm, &signature].concat())
+        })
     }
 
     /// Its public key, when that is RSA.

@@ -82,7 +82,7 @@ impl DetachedSignature {
             signer,
             message_digest: read.message_digest,
             signing_time: read.signing_time,
-            attributes: der_set(attributes.0),
+            attributes: der(SET, attributes.0),
             signature: signature.to_vec(),
         })
     }
@@ -123,13 +123,14 @@ impl DetachedSignature {
     }
 }
 
-const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
-const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
-const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
-const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
-const SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
-const SHA256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
-const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+const SET: u8 = 0x31;
+pub(crate) const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+pub(crate) const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01];
+pub(crate) const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
+pub(crate) const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
+pub(crate) const SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
+pub(crate) const SHA256: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+pub(crate) const ECDSA_WITH_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
 
 fn malformed() -> Rejection {
     Rejection::malformed("signature")
@@ -139,7 +140,11 @@ fn certificates(mut items: Items<'_>) -> Result<Vec<Certificate>, Rejection> {
     let mut certificates = Vec::new();
     while !items.0.is_empty() {
         let (_, der) = items.next(Tag::Sequence)?;
-        certificates.push(Certificate::from_der(der)?);
+        let certificate = Certificate::from_der(der)?;
+        if !certificate.is_canonical() {
+            return Err(Rejection::Certificate(CertificateProblem::Malformed));
+        }
+        certificates.push(certificate);
     }
     if (1..=CERTIFICATES_MAX).contains(&certificates.len()) { Ok(certificates) } else { Err(malformed()) }
 }
@@ -179,11 +184,11 @@ impl Attributes {
     }
 }
 
-/// A SET in DER around `content`.
-fn der_set(content: &[u8]) -> Vec<u8> {
+/// A value in DER with this tag byte.
+pub(crate) fn der(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant = &length[length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1)..];
-    let mut der = vec![0x31];
+    let mut der = vec![tag];
     if content.len() >= 0x80 {
         der.push(0x80 | u8::try_from(significant.len()).unwrap_or_default());
     }

@@ -250,6 +250,11 @@ impl EcdsaP256Key {
         is_uncompressed.then(|| Self { point: point.to_vec() })
     }
 
+    /// The point, as the key was written.
+    pub fn point(&self) -> &[u8] {
+        &self.point
+    }
+
     /// Accepts when `signature` is this key's over the SHA-256 of `message`.
     ///
     /// # Errors

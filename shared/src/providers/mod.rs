@@ -3,6 +3,7 @@
 pub mod alipay;
 mod apple;
 pub mod apple_app_store_v2;
+pub mod apple_pay_token;
 pub mod ask;
 pub mod described;
 pub mod facts;

@@ -40,6 +40,7 @@ const KINDS_BY_WORD: &[(&str, &[&str])] = &[
     ("submerchant.rejected", &["merchant.rejected"]),
     ("pass.saved", &["token.updated"]),
     ("pass.deleted", &["token.revoked"]),
+    ("wallet.token", &["token.updated"]),
     ("subscription.renewed", &["mandate.signed"]),
     ("return_only", &[]),
     ("test", &[]),
