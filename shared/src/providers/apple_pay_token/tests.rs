@@ -12,7 +12,7 @@ const PAN: &str = "4111111111111111";
 static KEYS: LazyLock<SandboxKeys> = LazyLock::new(sandbox::generate);
 
 fn payload(content: &Value) -> Payload {
-    Payload { content: content.to_string(), event_id: "e".to_owned(), sent_at: NOW }
+    Payload { content: content.to_string(), event_id: "e".to_owned(), sent_at: NOW, path: "/".to_owned() }
 }
 
 fn token(content: &Value) -> Value {
