@@ -12,6 +12,7 @@ mod listing;
 mod normalise;
 mod place;
 mod request;
+mod same_as;
 mod sorted;
 mod template;
 mod validate;
@@ -78,10 +79,12 @@ impl Description {
     /// [`DescriptionError`] naming the first field that is wrong.
     pub fn signature_from_table(name: &str, table: toml::Table) -> Result<Self, DescriptionError> {
         let mut grammar: Grammar =
-            serde_path_to_error::deserialize(table).map_err(|error| DescriptionError {
-                provider: name.to_owned(),
-                field: error.path().to_string(),
-                problem: error.inner().message().trim().to_owned(),
+            serde_path_to_error::deserialize(same_as::expand(name, table)?).map_err(|error| {
+                DescriptionError {
+                    provider: name.to_owned(),
+                    field: error.path().to_string(),
+                    problem: error.inner().message().trim().to_owned(),
+                }
             })?;
         validate::signature(name, &grammar).map_err(|problem| problem.of(name))?;
         inquiry::validate(&grammar).map_err(|problem| problem.of(name))?;

@@ -107,6 +107,12 @@ const ROWS: &[(&str, &str, &str)] = &[
     ),
     ("kind = \"payment.captured\", ", "", "events.types.\"paid\": needs either `kind` or `kind_at`"),
     (", facts = \"payment\"", "", "events.types.\"paid\".facts: is missing"),
+    ("[events.types]", "[events.types]\nx = \"y\"", "events.types.\"x\": `y` is not a type with a rule"),
+    (
+        "[events.types]",
+        "[events.types]\nx = \"z\"\nz = \"paid\"",
+        "events.types.\"x\": `z` is not a type with a rule",
+    ),
     (
         "facts = \"payment\"",
         "facts = \"payments\"",
