@@ -5,6 +5,7 @@ mod apple;
 pub mod apple_app_store_v2;
 pub mod apple_pay_token;
 pub mod ask;
+pub mod braintree;
 pub mod described;
 pub mod facts;
 pub mod google_pay;

@@ -17,11 +17,25 @@ pub fn rfc3339(text: &str) -> Option<UnixSeconds> {
 
 /// A time in China without its offset: `2024-05-20 10:00:12` (a fraction is cut off) or `20240520100012`.
 pub fn china_time(text: &str) -> Option<UnixSeconds> {
+    local_time(text, 8 * 3600)
+}
+
+/// A time in India, written as [`china_time`] reads it.
+pub fn india_time(text: &str) -> Option<UnixSeconds> {
+    local_time(text, 5 * 3600 + 1800)
+}
+
+/// A time in UTC, written as [`china_time`] reads it.
+pub fn utc_time(text: &str) -> Option<UnixSeconds> {
+    local_time(text, 0)
+}
+
+fn local_time(text: &str, offset_seconds: i32) -> Option<UnixSeconds> {
     let text = text.split('.').next().unwrap_or(text);
     let local = civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text)
         .or_else(|_| civil::DateTime::strptime("%Y%m%d%H%M%S", text))
         .ok()?;
-    let at = local.to_zoned(tz::TimeZone::fixed(tz::offset(8))).ok()?;
+    let at = local.to_zoned(tz::TimeZone::fixed(tz::Offset::from_seconds(offset_seconds).ok()?)).ok()?;
     Some(UnixSeconds(at.timestamp().as_second()))
 }
 
@@ -119,6 +133,8 @@ mod tests {
             assert_eq!(china_time(text), Some(UnixSeconds(1_716_170_412)), "{text}");
         }
         assert_eq!(rfc3339("2024-05-20T10:00:12+08:00"), Some(UnixSeconds(1_716_170_412)));
+        assert_eq!(india_time("2024-05-20 07:30:12.0"), Some(UnixSeconds(1_716_170_412)));
+        assert_eq!(utc_time("2024-05-20 02:00:12"), Some(UnixSeconds(1_716_170_412)));
         assert_eq!(china_time("2024-13-20 10:00:12"), None);
     }
 

@@ -18,6 +18,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::alipay::PROVIDER,
     &super::apple_app_store_v2::PROVIDER,
     &super::apple_pay_token::PROVIDER,
+    &super::braintree::PROVIDER,
     described("cashfree", include_str!("cashfree.toml")),
     &super::paypal::PROVIDER,
     described("razorpay", include_str!("razorpay.toml")),

@@ -32,17 +32,28 @@ pub fn generate() -> GeneratedKey {
 
 /// The PKCS#1 v1.5 SHA-256 signature of `message`, in base64, by the PKCS#8 key stored under `field`.
 pub fn sign_sha256(private: &Map<String, Value>, field: &str, message: &[u8]) -> String {
-    let pkcs8 = private
-        .get(field)
-        .and_then(Value::as_str)
-        .and_then(|text| STANDARD.decode(text).ok())
-        .expect("sandbox keys hold what the sandbox made");
-    let pair = RsaKeyPair::from_pkcs8(&pkcs8).expect("sandbox keys hold what the sandbox made");
+    let pair = RsaKeyPair::from_pkcs8(&pkcs8(private, field)).expect(MADE_HERE);
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
         .expect("the buffer has the modulus' length");
     STANDARD.encode(signature)
 }
+
+/// The same with SHA-1, for old protocols.
+pub fn sign_sha1(private: &Map<String, Value>, field: &str, message: &[u8]) -> String {
+    use rsa::pkcs8::DecodePrivateKey as _;
+    use sha1::{Digest as _, Sha1};
+    let key = rsa::RsaPrivateKey::from_pkcs8_der(&pkcs8(private, field)).expect(MADE_HERE);
+    let signature = key.sign(rsa::Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(message)).expect(MADE_HERE);
+    STANDARD.encode(signature)
+}
+
+fn pkcs8(private: &Map<String, Value>, field: &str) -> Vec<u8> {
+    let text = private.get(field).and_then(Value::as_str);
+    text.and_then(|text| STANDARD.decode(text).ok()).expect(MADE_HERE)
+}
+
+const MADE_HERE: &str = "sandbox keys hold what the sandbox made";
 
 /// `length` random ASCII letters and digits.
 pub fn random_text(length: usize) -> String {

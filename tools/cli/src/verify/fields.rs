@@ -81,6 +81,8 @@ fn difference(field: &str, expected: &str, events: &[PaymentEvent]) -> Option<St
     };
     match field {
         "amount_minor" => agrees_with(&|event| amount_minor(event)),
+        // Events without money have no currency to compare.
+        "currency" if events.iter().all(|event| event.amount.is_none()) => None,
         "currency" => agrees_with(&|event| currency(event)),
         "event_id" => {
             let agrees = events.iter().any(|event| event.key.contains(expected));
