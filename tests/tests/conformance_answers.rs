@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::{HeaderName, HeaderValue, Method};
@@ -13,10 +12,8 @@ use paybell_cli::simulate::request::{forge, with_flipped_byte};
 use paybell_cli::verify::vector::Verdict;
 use paybell_shared::callback::{BODY_BYTES_MAX, Verified};
 use paybell_shared::ports::memory::{MemoryAccounts, MemoryQueue};
-use paybell_shared::ports::{
-    AccountStore, FetchResponse, FetchedKeys, Fetcher, PortError, SystemClock, Transport,
-};
-use paybell_shared::providers::{FetchRequest, Registry, Reply};
+use paybell_shared::ports::{AccountStore, FetchedKeys, PortError};
+use paybell_shared::providers::{Registry, Reply};
 use paybell_shared::sandbox::SignedRequest;
 use paybell_tests::conformance::mutations::{MUTATIONS, Must, Mutation, signature_places};
 use paybell_tests::conformance::{ACCOUNT, Case, NOW, cases};
@@ -28,21 +25,6 @@ struct House {
     ports: Ports,
 }
 
-/// The sandbox's key sets hold everything, so nothing needs to be fetched.
-struct NoNetwork;
-
-#[async_trait]
-impl Transport for NoNetwork {
-    async fn send(&self, _account: &str, request: &FetchRequest) -> Result<FetchResponse, PortError> {
-        Err(PortError::Transient(format!("{} cannot be reached", request.pinned_host)))
-    }
-}
-
-fn no_network() -> Arc<FetchedKeys> {
-    let clock = Arc::new(SystemClock);
-    Arc::new(FetchedKeys::new(Fetcher::new(Arc::new(NoNetwork), clock.clone()), clock))
-}
-
 impl House {
     async fn new() -> Self {
         let (accounts, queue) = (Arc::new(MemoryAccounts::default()), Arc::new(MemoryQueue::default()));
@@ -50,8 +32,8 @@ impl House {
             accounts.put_credentials(ACCOUNT, case.name(), &case.credentials()).await.unwrap();
         }
         let providers = Arc::new(Registry::default());
-        let (callbacks, keys) = (queue.clone(), no_network());
-        let ports = Ports { accounts: accounts.clone(), callbacks, providers, keys };
+        let keys = Arc::new(FetchedKeys::unreachable());
+        let ports = Ports { accounts: accounts.clone(), callbacks: queue.clone(), keys, providers };
         Self { accounts, queue, ports }
     }
 

@@ -56,7 +56,7 @@ impl World {
         let ports = Ports {
             accounts: accounts.clone(),
             callbacks: queue.clone(),
-            keys: keys::fetched_from(Arc::new(keys::NoNetwork)),
+            keys: Arc::new(FetchedKeys::unreachable()),
             providers,
         };
         Self { accounts, queue, ports, keys, request, provider }

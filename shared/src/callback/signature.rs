@@ -1,5 +1,7 @@
 //! The checks that give out a [`Proof`]. All fail closed and compare in constant time.
 
+pub mod sealed;
+
 use aws_lc_rs::{hmac, signature as verification};
 use md5::{Digest, Md5};
 use rsa::pkcs8::DecodePublicKey;

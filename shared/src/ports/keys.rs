@@ -78,6 +78,13 @@ impl FetchedKeys {
         Self { fetcher, clock, slots: Mutex::default(), windows: Mutex::default() }
     }
 
+    /// Keys for tests in which nobody can be reached: those that accounts do not hold cannot be had.
+    #[cfg(feature = "sandbox")]
+    pub fn unreachable() -> Self {
+        let clock = Arc::new(super::SystemClock);
+        Self::new(Fetcher::new(Arc::new(super::memory::NoNetwork), clock.clone()), clock)
+    }
+
     /// The key, fetched unless it is at hand.
     ///
     /// # Errors

@@ -7,11 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    AccountStore, CallbackQueue, Clock, Connection, ConnectionStore, HintQueue, Inbox, InboxEntry,
-    OrderStore, PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, inbox_cursor,
+    AccountStore, CallbackQueue, Clock, Connection, ConnectionStore, FetchResponse, HintQueue, Inbox,
+    InboxEntry, OrderStore, PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, Transport,
+    inbox_cursor,
 };
 use crate::callback::{Credentials, UnixSeconds, Verified};
 use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
+use crate::providers::FetchRequest;
 
 /// Errors that the next calls return instead of doing anything, first in, first out; and a count of all calls.
 #[derive(Debug, Default)]
@@ -34,6 +36,17 @@ impl Faults {
     fn check(&self) -> Result<(), PortError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         lock(&self.next).pop_front().map_or(Ok(()), Err)
+    }
+}
+
+/// A network in which nobody can be reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoNetwork;
+
+#[async_trait]
+impl Transport for NoNetwork {
+    async fn send(&self, _account: &str, request: &FetchRequest) -> Result<FetchResponse, PortError> {
+        Err(PortError::Transient(format!("{} cannot be reached", request.pinned_host)))
     }
 }
 

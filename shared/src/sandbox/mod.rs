@@ -229,8 +229,10 @@ pub fn render(template: &str, facts: &SimulatedFacts, keys: &SandboxKeys) -> Res
 
 fn named_facts(facts: &SimulatedFacts) -> BTreeMap<&'static str, String> {
     let at = Timestamp::from_second(facts.now.0).unwrap_or(Timestamp::UNIX_EPOCH);
-    let china = at.to_zoned(tz::TimeZone::fixed(tz::offset(8)));
-    let china_time = |format: &str| strtime::format(format, &china).unwrap_or_default();
+    let local_time = |offset_minutes: i32, format: &str| {
+        let offset = tz::Offset::from_seconds(offset_minutes * 60).unwrap_or(tz::Offset::UTC);
+        strtime::format(format, &at.to_zoned(tz::TimeZone::fixed(offset))).unwrap_or_default()
+    };
     BTreeMap::from([
         ("event_id", facts.event_id.clone()),
         ("order_id", facts.order_id.clone()),
@@ -245,8 +247,10 @@ fn named_facts(facts: &SimulatedFacts) -> BTreeMap<&'static str, String> {
         ("currency_lower", facts.amount.currency().code().to_ascii_lowercase()),
         ("now_seconds", facts.now.0.to_string()),
         ("now_rfc3339", at.to_string()),
-        ("now_china", china_time("%Y-%m-%d %H:%M:%S")),
-        ("now_china_compact", china_time("%Y%m%d%H%M%S")),
+        ("now_china", local_time(8 * 60, "%Y-%m-%d %H:%M:%S")),
+        ("now_china_compact", local_time(8 * 60, "%Y%m%d%H%M%S")),
+        ("now_india", local_time(5 * 60 + 30, "%Y-%m-%d %H:%M:%S")),
+        ("now_utc", local_time(0, "%Y-%m-%d %H:%M:%S")),
     ])
 }
 

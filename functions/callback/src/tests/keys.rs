@@ -6,17 +6,7 @@ use paybell_shared::providers::FetchRequest;
 
 use super::*;
 
-/// A network that nothing may use.
-pub(super) struct NoNetwork;
-
-#[async_trait]
-impl Transport for NoNetwork {
-    async fn send(&self, _account: &str, request: &FetchRequest) -> Result<FetchResponse, PortError> {
-        panic!("nothing needs to be fetched, and {} was asked", request.pinned_host)
-    }
-}
-
-pub(super) fn fetched_from(transport: Arc<dyn Transport>) -> Arc<FetchedKeys> {
+fn fetched_from(transport: Arc<dyn Transport>) -> Arc<FetchedKeys> {
     let clock = Arc::new(SystemClock);
     Arc::new(FetchedKeys::new(Fetcher::new(transport, clock.clone()), clock))
 }
