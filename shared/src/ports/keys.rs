@@ -1,6 +1,6 @@
 //! Keys and certificates fetched from providers, kept for a while.
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sandbox"))]
 mod tests;
 
 use std::collections::HashMap;

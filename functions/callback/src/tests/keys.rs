@@ -1,10 +1,13 @@
 //! Callbacks whose key is fetched, and those for which nothing is fetched.
 
 use async_trait::async_trait;
+use paybell_shared::callback::RawCallback;
+use paybell_shared::ports::memory::ManualClock;
 use paybell_shared::ports::{FetchResponse, FetchedKeys, Fetcher, SystemClock, Transport};
-use paybell_shared::providers::FetchRequest;
+use paybell_shared::providers::{FetchRequest, KeyRequest};
 
 use super::*;
+use crate::keys::complete;
 
 fn fetched_from(transport: Arc<dyn Transport>) -> Arc<FetchedKeys> {
     let clock = Arc::new(SystemClock);
@@ -151,4 +154,53 @@ async fn retired_sets_and_unknown_accounts_cost_no_request() {
     world.put_key_sets(vec![retired]).await;
     assert_eq!(world.status(world.event()).await, 503);
     assert_eq!(asked(&service), 0);
+}
+
+/// A provider that signs with the key that the callback's body names, out of a file at one address.
+const FILE_OF_KEYS: Provider = Provider {
+    key_fetch: Some(|raw, keys| {
+        let named = String::from_utf8_lossy(raw.body()).into_owned();
+        let held = keys.text_if_any("file")?.is_some_and(|file| file.contains(&named));
+        let request = FetchRequest::get("keys.provider.example", "https://keys.provider.example/jwks");
+        let read = |body: &[u8]| Some(String::from_utf8_lossy(body).into());
+        Ok((!held).then(|| KeyRequest { request, field: "file", id: None, max_age_seconds: 3600, read }))
+    }),
+    ..Provider::BASE
+};
+
+/// A key service whose file has one more key with each request: `k1`, then `k1 k2`, and so on.
+#[derive(Default)]
+struct Rotating(Mutex<String>);
+
+#[async_trait]
+impl Transport for Rotating {
+    async fn send(&self, _account: &str, _request: &FetchRequest) -> Result<FetchResponse, PortError> {
+        let mut file = self.0.lock().unwrap();
+        let number = file.split_whitespace().count() + 1;
+        file.push_str(&format!("k{number} "));
+        Ok(FetchResponse { status: 200, max_age_seconds: None, body: file.clone().into_bytes() })
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_keys_that_lacks_the_named_one_is_fetched_again_but_not_by_every_callback() {
+    let service = Arc::new(Rotating::default());
+    let clock = Arc::new(ManualClock::at_ms(0));
+    let fetched = FetchedKeys::new(Fetcher::new(service.clone(), clock.clone()), clock.clone());
+    let held = async |named: &str| {
+        let raw = RawCallback::new("acme", "p", "POST", "/", [], named.as_bytes().to_vec());
+        let set = KeySet::new("one", serde_json::Map::new());
+        let (credentials, missing) =
+            complete(&FILE_OF_KEYS, &raw, Credentials { key_sets: vec![set] }, &fetched).await;
+        assert!(missing.is_none(), "{missing:?}");
+        credentials.key_sets[0].text("file").unwrap().trim().to_owned()
+    };
+    assert_eq!(held("k1").await, "k1");
+    assert_eq!(held("k2").await, "k1");
+    clock.advance_ms(60_000);
+    assert_eq!(held("k1").await, "k1");
+    assert_eq!(held("k2").await, "k1 k2");
+    assert_eq!(held("forged").await, "k1 k2");
+    clock.advance_ms(60_000);
+    assert_eq!(held("forged").await, "k1 k2 k3");
 }

@@ -1,11 +1,12 @@
 //! Keys are fetched once, kept for a while, and never fetched by a flood.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 
 use super::*;
 use crate::ports::Transport;
+use crate::ports::memory::ManualClock;
 
 const HOST: &str = "keys.provider.example";
 
@@ -33,18 +34,9 @@ impl Transport for Provider {
     }
 }
 
-#[derive(Default)]
-struct HandSetClock(AtomicI64);
-
-impl Clock for HandSetClock {
-    fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
 struct World {
     provider: Arc<Provider>,
-    clock: Arc<HandSetClock>,
+    clock: Arc<ManualClock>,
     keys: Arc<FetchedKeys>,
 }
 
@@ -52,7 +44,7 @@ impl World {
     fn new(max_age_seconds: Option<i64>) -> Self {
         let provider =
             Provider { status: AtomicUsize::new(200), max_age_seconds, requests: AtomicUsize::new(0) };
-        let (provider, clock) = (Arc::new(provider), Arc::new(HandSetClock::default()));
+        let (provider, clock) = (Arc::new(provider), Arc::new(ManualClock::at_ms(0)));
         let keys = Arc::new(FetchedKeys::new(Fetcher::new(provider.clone(), clock.clone()), clock.clone()));
         Self { provider, clock, keys }
     }
@@ -62,7 +54,7 @@ impl World {
     }
 
     fn pass_seconds(&self, seconds: i64) {
-        self.clock.0.fetch_add(seconds * 1000, Ordering::SeqCst);
+        self.clock.advance_ms(seconds * 1000);
     }
 
     fn requests(&self) -> usize {
