@@ -335,7 +335,8 @@ pub fn require_fresh(
     }
 }
 
-/// Accepts when a non-secret id inside the message equals the one that the account expects, if it expects one.
+/// Accepts when a non-secret id inside the message is the one that the account expects, or one of several, if it
+/// expects any.
 ///
 /// # Errors
 /// [`Rejection::IdentityMismatch`] when it differs or is absent; [`Rejection::Unconfigured`] for a blank expectation.
@@ -345,15 +346,46 @@ pub fn require_identity(
     name: &str,
     actual: Option<&str>,
 ) -> Result<(), Rejection> {
-    match keys.text_if_any(expected_field)? {
-        Some(expected) if Some(expected) != actual => {
-            Err(Rejection::IdentityMismatch { field: name.to_owned() })
-        }
-        _ => Ok(()),
+    let expected = match keys.text_if_any(expected_field) {
+        Ok(None) => return Ok(()),
+        Ok(Some(expected)) => vec![expected],
+        Err(_) => keys.texts(expected_field)?,
+    };
+    match actual.is_some_and(|actual| expected.contains(&actual)) {
+        true => Ok(()),
+        false => Err(Rejection::IdentityMismatch { field: name.to_owned() }),
     }
 }
 
 /// SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, Value, json};
+
+    #[test]
+    fn an_expected_id_may_be_one_of_several() {
+        let check = |expected: Value, actual: Option<&str>| {
+            let keys = KeySet::new("k", Map::from_iter([("id".to_owned(), expected)]));
+            require_identity(&keys, "id", "id", actual).map_err(|rejection| rejection.reason())
+        };
+        for (expected, actual, outcome) in [
+            (json!("a"), Some("a"), Ok(())),
+            (json!(["b", "a"]), Some("a"), Ok(())),
+            (Value::Null, Some("a"), Ok(())),
+            (json!("a"), Some("b"), Err("identity_mismatch")),
+            (json!(["b", "c"]), Some("a"), Err("identity_mismatch")),
+            (json!("a"), None, Err("identity_mismatch")),
+            (json!([]), Some("a"), Err("unconfigured")),
+            (json!(["a", ""]), Some("a"), Err("unconfigured")),
+            (json!(""), Some(""), Err("unconfigured")),
+            (json!(7), Some("7"), Err("unconfigured")),
+        ] {
+            assert_eq!(check(expected.clone(), actual), outcome, "{expected} {actual:?}");
+        }
+    }
 }

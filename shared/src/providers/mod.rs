@@ -6,6 +6,7 @@ pub mod apple_app_store_v2;
 pub mod apple_pay_token;
 pub mod ask;
 pub mod braintree;
+pub mod authorize_net;
 pub mod described;
 pub mod facts;
 pub mod google_pay;

@@ -19,6 +19,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::apple_app_store_v2::PROVIDER,
     &super::apple_pay_token::PROVIDER,
     &super::braintree::PROVIDER,
+    super::authorize_net::provider(),
     described("cashfree", include_str!("cashfree.toml")),
     &super::paddle_classic::PROVIDER,
     &super::paypal::PROVIDER,
@@ -29,6 +30,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     super::stripe::provider(),
     &super::unionpay::PROVIDER,
     &super::wechatpay_v3::PROVIDER,
+    described("wise", include_str!("wise.toml")),
     described("worldline", include_str!("worldline.toml")),
 ]);
 

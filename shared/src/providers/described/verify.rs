@@ -200,7 +200,7 @@ pub(super) fn require_addressee(grammar: &Grammar, keys: &KeySet) -> Result<(), 
     if !configured.any(|check| check.algorithm.has_public_key()) {
         return Ok(());
     }
-    grammar.identity.iter().try_for_each(|rule| keys.text(&rule.expected).map(|_| ()))
+    grammar.identity.iter().try_for_each(|rule| keys.texts(&rule.expected).map(|_| ()))
 }
 
 fn sent_at(rule: &TimestampRule, scope: &Scope<'_>) -> Result<UnixSeconds, Rejection> {
