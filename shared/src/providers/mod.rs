@@ -16,6 +16,7 @@ pub mod paypal;
 pub mod paytm;
 pub mod read;
 pub mod registry;
+pub mod shopify;
 pub mod stripe;
 pub mod unionpay;
 pub mod wechatpay_v3;

@@ -25,6 +25,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::paypal::PROVIDER,
     &super::paytm::PROVIDER,
     described("razorpay", include_str!("razorpay.toml")),
+    super::shopify::provider(),
     described("square", include_str!("square.toml")),
     described("standard_webhooks", include_str!("standard_webhooks.toml")),
     super::stripe::provider(),
