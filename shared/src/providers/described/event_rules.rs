@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::grammar::TimeUnit;
 use super::place::Place;
-use super::template::Template;
+use super::template::{Fact, Template};
 
 /// How the events are read.
 #[derive(Clone, Debug, Deserialize)]
@@ -63,20 +63,21 @@ pub(crate) struct TypeRule {
     pub facts: Option<String>,
 }
 
-/// Where an event's facts are; of several places the first that is there counts.
+/// Where an event's facts are; of several the first that is there counts. Each is a place, or a text with places in
+/// braces where the provider's ids are unique only beside something else.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct FactsRule {
     /// The order number, or the mandate's, transfer's, sub-merchant's, token's id.
-    pub subject_id: Vec<Place>,
-    pub transaction_id: Vec<Place>,
-    pub refund_id: Vec<Place>,
-    pub dispute_id: Vec<Place>,
+    pub subject_id: Vec<Fact>,
+    pub transaction_id: Vec<Fact>,
+    pub refund_id: Vec<Fact>,
+    pub dispute_id: Vec<Fact>,
     pub amount: Option<AmountRule>,
     /// Every one that is there becomes a reference.
-    pub references: Vec<Place>,
+    pub references: Vec<Fact>,
     /// The provider's own word for the state.
-    pub status: Vec<Place>,
+    pub status: Vec<Fact>,
 }
 
 /// An amount of money.

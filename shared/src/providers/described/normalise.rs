@@ -10,6 +10,7 @@ use super::event_rules::{AmountRule, AmountUnit, EventsRule, FactsRule, TypeRule
 use super::grammar::Grammar;
 use super::place::Place;
 use super::request::{Request, Scope};
+use super::template::Fact;
 use super::validate::needs;
 use super::verify::{parse_time, present};
 
@@ -77,11 +78,11 @@ fn event(
         return Ok(None);
     };
     let mut event = PaymentEvent::new(kind, provider, String::new(), verified.received_at());
-    event.subject_id = first(&scope, &facts.subject_id)?;
-    event.transaction_id = first(&scope, &facts.transaction_id)?;
-    event.refund_id = first(&scope, &facts.refund_id)?;
-    event.dispute_id = first(&scope, &facts.dispute_id)?;
-    event.provider_status = first(&scope, &facts.status)?.unwrap_or_default();
+    event.subject_id = first_fact(&scope, &facts.subject_id)?;
+    event.transaction_id = first_fact(&scope, &facts.transaction_id)?;
+    event.refund_id = first_fact(&scope, &facts.refund_id)?;
+    event.dispute_id = first_fact(&scope, &facts.dispute_id)?;
+    event.provider_status = first_fact(&scope, &facts.status)?.unwrap_or_default();
     event.references = references(&scope, &facts.references, provider)?;
     if let Some(rule) = &facts.amount {
         event.amount = amount(events, rule, &scope)?;
@@ -119,10 +120,15 @@ fn first(scope: &Scope<'_>, places: &[Place]) -> Result<Option<String>, MappingE
     scope.first_text(places).map_err(unreadable)
 }
 
-fn references(scope: &Scope<'_>, places: &[Place], provider: &str) -> Result<Vec<Reference>, MappingError> {
+fn first_fact(scope: &Scope<'_>, facts: &[Fact]) -> Result<Option<String>, MappingError> {
+    let mut texts = facts.iter().filter_map(|fact| fact.0.text(scope).transpose());
+    texts.next().transpose().map_err(unreadable)
+}
+
+fn references(scope: &Scope<'_>, facts: &[Fact], provider: &str) -> Result<Vec<Reference>, MappingError> {
     let mut references = Vec::new();
-    for place in places {
-        if let Some(id) = scope.text(place).map_err(unreadable)? {
+    for fact in facts {
+        if let Some(id) = fact.0.text(scope).map_err(unreadable)? {
             references.push(Reference::new(provider, &id));
         }
     }
@@ -227,7 +233,8 @@ fn complete(event: PaymentEvent, facts: &FactsRule) -> Result<PaymentEvent, Mapp
     ];
     for (needed, id, places) in ids {
         if needed && id.is_none() {
-            return Err(absent(places));
+            let place = places.first().and_then(|fact| fact.0.places().next());
+            return Err(absent(place.map(std::slice::from_ref).unwrap_or_default()));
         }
     }
     Ok(event)

@@ -60,6 +60,22 @@ impl TryFrom<String> for Template {
     }
 }
 
+/// A place, or a text with places in braces.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Fact(pub(super) Template);
+
+impl TryFrom<String> for Fact {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.contains('{') {
+            true => Template::try_from(text).map(Self),
+            false => Ok(Self(Template(vec![Segment::At(Place::try_from(text)?)]))),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Reader {
     segments: Vec<Segment>,

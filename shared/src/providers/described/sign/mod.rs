@@ -105,7 +105,10 @@ impl Description {
                 true => Value::String(format!("https://sandbox{suffix}")),
                 false => Value::String(format!("sandbox-{}", rsa_keys::random_text(12))),
             };
-            if field.required || is_signed || asking.contains(field.name.as_str()) {
+            // A public key is everybody's, so the account must say whose callbacks are meant.
+            let is_addressee = check.is_some_and(|check| check.algorithm.has_public_key())
+                && self.grammar.identity.iter().any(|rule| rule.expected == field.name);
+            if field.required || is_signed || is_addressee || asking.contains(field.name.as_str()) {
                 key_set.entry(field.name.clone()).or_insert_with(made_up);
             }
         }

@@ -87,9 +87,11 @@ impl Reading<'_> {
             ("references", &rule.references),
             ("status", &rule.status),
         ];
-        for (name, places) in lists {
-            for (index, place) in places.iter().enumerate() {
-                self.readable(place, &format!("{field}.{name}[{index}]"))?;
+        for (name, facts) in lists {
+            for (index, fact) in facts.iter().enumerate() {
+                let field = format!("{field}.{name}[{index}]");
+                require(fact.0.places().next().is_some(), &field, "names nothing of the request")?;
+                fact.0.places().try_for_each(|place| self.readable(place, &field))?;
             }
         }
         let findable = !rule.subject_id.is_empty() || !rule.references.is_empty();
@@ -199,7 +201,8 @@ pub(in super::super) fn names_read(grammar: &Grammar) -> BTreeSet<String> {
         places.extend(events.types.values().flat_map(|rule| &rule.kind_at));
         for facts in events.facts.values() {
             let ids = [&facts.subject_id, &facts.transaction_id, &facts.refund_id, &facts.dispute_id];
-            places.extend(ids.into_iter().chain([&facts.references, &facts.status]).flatten());
+            let texts = ids.into_iter().chain([&facts.references, &facts.status]).flatten();
+            places.extend(texts.flat_map(|fact| fact.0.places()));
             let amounts = facts.amount.iter();
             places.extend(
                 amounts.flat_map(|rule| rule.at.iter().chain(&rule.currency).chain(&rule.decimals_at)),
