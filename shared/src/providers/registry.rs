@@ -22,6 +22,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     super::authorize_net::provider(),
     described("cashfree", include_str!("cashfree.toml")),
     &super::paddle_classic::PROVIDER,
+    described("gocardless", include_str!("gocardless.toml")),
     described("lemon_squeezy", include_str!("lemon_squeezy.toml")),
     described("paddle", include_str!("paddle.toml")),
     &super::paypal::PROVIDER,
