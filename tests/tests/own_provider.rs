@@ -27,7 +27,8 @@ async fn every_command_of_the_walk_through_runs() {
         let (command, file) = line.split_once(" > ").map_or((line, None), |(it, file)| (it, Some(file)));
         let arguments: Vec<&str> = command.strip_prefix("cargo run -- ").unwrap().split(' ').collect();
         if arguments == ["up", "--config", "quay.toml"] {
-            let started = Server::start_with(Options { config: Some(config.clone()), ..Options::default() }).await;
+            let started =
+                Server::start_with(Options { config: Some(config.clone()), ..Options::default() }).await;
             // What is kept in the folder in which the commands are run.
             symlink(started.data(), folder.path().join("paybell-data")).unwrap();
             server = Some(started);

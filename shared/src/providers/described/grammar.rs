@@ -283,8 +283,10 @@ pub(crate) enum SignatureEncoding {
 pub(crate) struct TimestampRule {
     pub at: Place,
     pub unit: TimeUnit,
-    /// Into the past and into the future; a key set's `tolerance_seconds` overrides it.
-    pub tolerance_seconds: i64,
+    /// Into the past and into the future; a key set's `tolerance_seconds` overrides it. Where the provider's documents
+    /// name none, the time only has to be readable unless the key set has one.
+    #[serde(default)]
+    pub tolerance_seconds: Option<i64>,
 }
 
 /// How a time is written.

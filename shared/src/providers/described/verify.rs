@@ -104,7 +104,9 @@ impl Prover<'_> {
         require_places(self.grammar, &scope)?;
         if let Some(rule) = self.check.timestamp.as_ref().or(self.grammar.timestamp.as_ref()) {
             let sent_at = sent_at(rule, &scope)?;
-            require_fresh(sent_at, self.now, tolerance_seconds(rule, keys)?)?;
+            if let Some(tolerance_seconds) = tolerance_seconds(rule, keys)? {
+                require_fresh(sent_at, self.now, tolerance_seconds)?;
+            }
         }
         let candidates = candidates(&self.check.signature, &written, &scope)?;
         let active = active_keys(&self.check.key, keys, &scope)?;
@@ -225,10 +227,10 @@ pub(super) fn parse_time(text: &str, unit: TimeUnit) -> Option<UnixSeconds> {
     }
 }
 
-fn tolerance_seconds(rule: &TimestampRule, keys: &KeySet) -> Result<i64, Rejection> {
+fn tolerance_seconds(rule: &TimestampRule, keys: &KeySet) -> Result<Option<i64>, Rejection> {
     match keys.integer_if_any(TOLERANCE_FIELD)? {
         Some(seconds) if seconds <= 0 => Err(Rejection::unconfigured(TOLERANCE_FIELD)),
-        Some(seconds) => Ok(seconds),
+        Some(seconds) => Ok(Some(seconds)),
         None => Ok(rule.tolerance_seconds),
     }
 }

@@ -1,6 +1,6 @@
 //! Compares what a vector says of a genuine callback with the events that we read from it.
 
-use paybell_shared::domain::PaymentEvent;
+use paybell_shared::domain::{Money, PaymentEvent};
 use serde_json::{Map, Value};
 
 /// One field in which we read something else than the vector says.
@@ -47,9 +47,24 @@ const KINDS_BY_WORD: &[(&str, &[&str])] = &[
 ];
 
 /// Names under which vectors tell the merchant's order number.
-const ORDER_FIELDS: &[&str] = &["out_trade_no", "order_id", "orderId", "order_no", "merchant_order_id"];
+const ORDER_FIELDS: &[&str] = &[
+    "out_trade_no",
+    "order_id",
+    "orderId",
+    "order_no",
+    "merchant_order_id",
+    "combine_out_trade_no",
+    "client_sn",
+];
 /// Names under which vectors tell the provider's id of the payment.
-const TRANSACTION_FIELDS: &[&str] = &["trade_no", "transaction_id", "provider_txn_id", "queryId", "trxid"];
+const TRANSACTION_FIELDS: &[&str] =
+    &["trade_no", "transaction_id", "provider_txn_id", "queryId", "trxid", "charge_id", "accp_txno"];
+/// Names under which vectors tell the refund, the dispute or the agreement.
+const PART_FIELDS: &[&str] =
+    &["refund_id", "out_refund_no", "out_request_no", "dispute_id", "subscription_id"];
+
+/// Names under which vectors tell the amount as the provider writes it: in major units with decimals, or in minor ones.
+const AMOUNT_FIELDS: &[&str] = &["amount", "total_amount", "refund_fee", "money"];
 
 /// The fields in which the events differ from what the vector says, as far as the two can be compared.
 pub fn differences(fields: &Map<String, Value>, events: &[PaymentEvent]) -> Vec<Difference> {
@@ -88,7 +103,14 @@ fn difference(field: &str, expected: &str, events: &[PaymentEvent]) -> Option<St
             let agrees = events.iter().any(|event| event.key.contains(expected));
             (!agrees).then(|| all(events, |event| event.key.clone()))
         }
+        _ if AMOUNT_FIELDS.contains(&field) => {
+            let agrees = events.iter().any(|event| writes(event, expected));
+            (!agrees).then(|| all(events, amount_minor))
+        }
         _ if ORDER_FIELDS.contains(&field) => names(expected, events, |event| event.subject_id.as_ref()),
+        _ if PART_FIELDS.contains(&field) => {
+            names(expected, events, |event| event.refund_id.as_ref().or(event.dispute_id.as_ref()))
+        }
         _ if TRANSACTION_FIELDS.contains(&field) => {
             names(expected, events, |event| event.transaction_id.as_ref())
         }
@@ -112,6 +134,14 @@ fn names(
                 .any(|reference| reference.0.split_once(':').is_some_and(|(_, id)| id == expected))
     };
     (!events.iter().any(named)).then(|| all(events, |event| of(event).cloned().unwrap_or_default()))
+}
+
+/// Whether this is how the provider may have written the event's amount. Some events carry none, and are asked about.
+fn writes(event: &PaymentEvent, expected: &str) -> bool {
+    let Some(amount) = &event.amount else { return true };
+    let currency = || amount.currency().clone();
+    [Money::parse_major(expected, currency()), Money::parse_minor(expected, currency())]
+        .contains(&Ok(amount.clone()))
 }
 
 fn amount_minor(event: &PaymentEvent) -> String {
@@ -139,7 +169,7 @@ fn text_of(value: &Value) -> Option<String> {
 mod tests {
     use super::*;
     use paybell_shared::callback::UnixSeconds;
-    use paybell_shared::domain::{Currency, EventKind, Money, Reference};
+    use paybell_shared::domain::{Currency, EventKind, Reference};
 
     #[test]
     fn compares_what_can_be_compared() {
@@ -161,6 +191,8 @@ mod tests {
         check(r#"{"event":"return_only"}"#, &events, &["event"]);
         check(r#"{"event":"an unheard word","whatever":1,"amount":null}"#, &events, &[]);
         check(r#"{"amount_minor":11,"currency":"USD"}"#, &events, &["amount_minor", "currency"]);
+        check(r#"{"amount":"10","total_amount":"0.10","money":"0.1"}"#, &events, &[]);
+        check(r#"{"amount":"10.00","refund_fee":"0.11"}"#, &events, &["amount", "refund_fee"]);
         check(r#"{"out_trade_no":"A2","event_id":"evt_2"}"#, &events, &["event_id", "out_trade_no"]);
         check(r#"{"event":"payment.succeeded","amount_minor":10}"#, &[], &["event"]);
         check(r#"{"event":"return_only","out_trade_no":"A1"}"#, &[], &[]);

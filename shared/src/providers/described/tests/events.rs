@@ -143,3 +143,21 @@ fn amounts_become_our_minor_units_exactly_or_not_at_all() {
         assert_eq!(got.as_deref().unwrap_or("-"), expected, "{unit} {amount} {currency}");
     }
 }
+
+/// Where ids are unique only beside a type, a fact is a text with places in it; it is absent when one of them is.
+#[test]
+fn a_fact_may_be_a_text_with_places() {
+    let table = MINIMAL.replace(
+        r#"subject_id = ["json:/order"]"#,
+        r#"subject_id = ["{json:/kind}:{json:/order}", "json:/order"]"#,
+    );
+    let subject = |body: &str| events_of(&table, body).unwrap()[0].subject_id.clone().unwrap();
+    let body = r#"{"type": "paid", "order": "7", "id": "p-1", "amount": 1, "currency": "EUR"}"#;
+    assert_eq!(subject(body), "7");
+    assert_eq!(subject(&body.replace(r#""id""#, r#""kind": "invoice", "id""#)), "invoice:7");
+    let nothing = MINIMAL.replace(r#"subject_id = ["json:/order"]"#, r#"subject_id = ["{{}}"]"#);
+    assert_eq!(
+        read(&nothing).unwrap_err().to_string(),
+        "provider `minimal`: events.facts.payment.subject_id[0]: names nothing of the request"
+    );
+}

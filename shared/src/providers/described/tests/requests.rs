@@ -1,5 +1,6 @@
 //! How requests are checked.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use crate::callback::Rejection;
@@ -287,5 +288,30 @@ fn a_field_that_holds_the_separator_is_refused() {
         let key_set = KeySet::new("test", own.key_set.clone());
         let verified = description.verify(&raw("minimal", &request), &key_set, NOW);
         assert_eq!(verified.is_ok(), accepted, "{id} {order}");
+    }
+}
+
+/// A time that no document limits must be readable, and is held against the clock where the account says so.
+#[test]
+fn a_window_may_be_the_accounts_own() {
+    let provider = crate::providers::Registry::default().find("cashfree").unwrap();
+    let tag =
+        |at: &str| STANDARD.encode(hmac_tag(HmacHash::Sha256, b"key", &[at.as_bytes(), br#"{"type":"X"}"#]));
+    let verify = |at: &str, tolerance: Value| {
+        let headers = [("x-webhook-timestamp", at.to_owned()), ("x-webhook-signature", tag(at))];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value));
+        let raw = RawCallback::new("a", "cashfree", "POST", "/", headers, br#"{"type":"X"}"#.to_vec());
+        let fields = [("secret".to_owned(), "key".into()), ("tolerance_seconds".to_owned(), tolerance)];
+        let credentials = Credentials { key_sets: vec![KeySet::new("k", fields.into_iter().collect())] };
+        provider.verify(&raw, &credentials, UnixSeconds(1_700_000_600)).map(|_| ()).map_err(|it| it.reason())
+    };
+    for (at, tolerance, expected) in [
+        ("1700000000000", Value::Null, Ok(())),
+        ("1700000000000", 600.into(), Ok(())),
+        ("1700000000000", 599.into(), Err("stale")),
+        ("1700000000000", 0.into(), Err("unconfigured")),
+        ("17000000000x", Value::Null, Err("malformed")),
+    ] {
+        assert_eq!(verify(at, tolerance.clone()), expected, "{at} {tolerance}");
     }
 }

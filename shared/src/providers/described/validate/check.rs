@@ -228,7 +228,11 @@ pub(super) fn timestamps(grammar: &Grammar) -> Result<(), Problem> {
 }
 
 fn positive(rule: &TimestampRule, field: &str) -> Result<(), Problem> {
-    require(rule.tolerance_seconds > 0, format!("{field}.tolerance_seconds"), "must be positive")
+    require(
+        rule.tolerance_seconds.is_none_or(|seconds| seconds > 0),
+        format!("{field}.tolerance_seconds"),
+        "must be positive",
+    )
 }
 
 fn names(template: &Template, root: &Root) -> bool {
