@@ -89,6 +89,11 @@ impl fmt::Debug for Xml {
     }
 }
 
+/// `text` as it stands inside of an element.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 fn parse(document: &[u8]) -> Option<Xml> {
     let text = std::str::from_utf8(document).ok()?;
     let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
@@ -148,6 +153,9 @@ mod tests {
         ] {
             assert_eq!(nested.text(path), text, "{path}");
         }
+        let odd = "<&>]]>\"é";
+        let escaped = format!("<x><a>{}</a></x>", escape(odd));
+        assert_eq!(Xml::parse(escaped.as_bytes()).unwrap().text("/x/a"), Some(odd));
         assert_eq!(nested.flat(), Err(Rejection::malformed("body")));
         let repeated = Xml::parse(b"<xml><a>1</a><b>2</b><a>1</a></xml>").unwrap();
         assert_eq!(repeated.flat(), Err(Rejection::Duplicate { name: "a".to_owned() }));

@@ -19,6 +19,7 @@ pub mod registry;
 pub mod shopify;
 pub mod stripe;
 pub mod unionpay;
+pub mod wechatpay_v2;
 pub mod wechatpay_v3;
 
 use serde_json::{Map, Value};

@@ -34,6 +34,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("standard_webhooks", include_str!("standard_webhooks.toml")),
     super::stripe::provider(),
     &super::unionpay::PROVIDER,
+    &super::wechatpay_v2::PROVIDER,
     &super::wechatpay_v3::PROVIDER,
     described("wise", include_str!("wise.toml")),
     described("worldline", include_str!("worldline.toml")),
