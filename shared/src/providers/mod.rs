@@ -4,6 +4,7 @@ pub mod alipay;
 mod apple;
 pub mod apple_app_store_v2;
 pub mod apple_pay_token;
+pub mod alipay_global;
 pub mod ask;
 pub mod authorize_net;
 pub mod braintree;

@@ -25,6 +25,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("lemon_squeezy", include_str!("lemon_squeezy.toml")),
     described("paddle", include_str!("paddle.toml")),
     &super::paddle_classic::PROVIDER,
+    &super::alipay_global::PROVIDER,
     &super::paypal::PROVIDER,
     &super::paytm::PROVIDER,
     described("razorpay", include_str!("razorpay.toml")),
