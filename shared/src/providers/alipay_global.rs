@@ -51,6 +51,7 @@ pub static PROVIDER: Provider = Provider {
 
 const PUBLIC_KEY: &str = "antom_public_key_spki_b64";
 const CLIENT_ID: &str = "expected_client_id";
+const KEY_VERSION: &str = "key_version";
 const SIGNED_PATH: &str = "signed_path";
 
 const CREDENTIAL_FIELDS: &[CredentialField] = &[
@@ -63,6 +64,11 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
         name: CLIENT_ID,
         required: true,
         about: "the client id of the dashboard; a notice for another one is rejected",
+    },
+    CredentialField {
+        name: KEY_VERSION,
+        required: false,
+        about: "the version of the public key, as the signature names it; when absent any version is tried with this key",
     },
     CredentialField {
         name: SIGNED_PATH,
@@ -82,7 +88,8 @@ const ALGORITHM: &str = "RSA256";
 fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
     let client_id = raw.header("client-id")?;
     let request_time = raw.header("request-time")?;
-    let signature = signature(raw.header("signature")?)?;
+    let header = raw.header("signature")?;
+    let signature = signature(header, keys.text_if_any(KEY_VERSION)?)?;
     let path = keys.text_if_any(SIGNED_PATH)?.unwrap_or(&raw.path);
     let head = format!("{} {path}\n{client_id}.{request_time}.", raw.method);
     let key = RsaKey::from_public_key_text(keys.text(PUBLIC_KEY)?, PUBLIC_KEY)?;
@@ -96,7 +103,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
 }
 
 /// The signature in `algorithm=RSA256,keyVersion=1,signature=…`; each name at most once.
-fn signature(header: &str) -> Result<Vec<u8>, Rejection> {
+fn signature(header: &str, key_version: Option<&str>) -> Result<Vec<u8>, Rejection> {
     let malformed = || Rejection::malformed("signature");
     let (mut algorithm, mut version, mut signature) = (None, None, None);
     for part in header.split(',') {
@@ -114,6 +121,9 @@ fn signature(header: &str) -> Result<Vec<u8>, Rejection> {
     // The message may only agree.
     if algorithm.is_some_and(|told| told != ALGORITHM) {
         return Err(Rejection::AlgorithmNotAllowed);
+    }
+    if key_version.is_some() && version != key_version {
+        return Err(Rejection::UnknownKey);
     }
     let encoded = signature.filter(|text| !text.is_empty()).ok_or(Rejection::MissingSignature)?;
     // Only percent escapes are decoded: a plus sign in base64 is no space.

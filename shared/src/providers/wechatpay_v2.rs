@@ -21,6 +21,7 @@ use crate::callback::{Answer, Answers, KeySet, Proof, RawCallback, Rejection, Un
 pub static PROVIDER: Provider = Provider {
     name: "wechatpay_v2",
     title: "WeChat Pay 微信支付 (API v2, XML)",
+    home_currency: "CNY",
     rail: Rail::Wallet,
     scheme: "MD5 or HMAC-SHA256 over the sorted elements; refund notices are only encrypted, and asked for",
     events: events::KINDS,
@@ -48,9 +49,10 @@ pub static PROVIDER: Provider = Provider {
     // The key is the merchant's own.
     addressee: |_| Ok(()),
     normalise: Normalise::Coded(events::normalise),
-    inquiry: Some(Inquiry {
+    inquiry: Some(Inquiry::Coded {
         asks: |_| false,
         requests: refund::requests,
+        require_answer: refund::require_answer,
         normalise: refund::normalise_answer,
     }),
     #[cfg(feature = "sandbox")]

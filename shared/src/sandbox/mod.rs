@@ -243,6 +243,7 @@ fn named_facts(facts: &SimulatedFacts) -> BTreeMap<&'static str, String> {
         ("amount_milliunits", milliunits(&facts.amount)),
         ("refund_minor", facts.refund.amount_minor().to_string()),
         ("refund_major", facts.refund.to_major_text()),
+        ("rest_minor", (facts.amount.amount_minor() - facts.refund.amount_minor()).max(0).to_string()),
         ("currency", facts.amount.currency().code().to_owned()),
         ("currency_lower", facts.amount.currency().code().to_ascii_lowercase()),
         ("now_seconds", facts.now.0.to_string()),

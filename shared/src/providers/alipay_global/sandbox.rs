@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::{CLIENT_ID, PUBLIC_KEY, SIGNED_PATH};
+use super::{CLIENT_ID, KEY_VERSION, PUBLIC_KEY, SIGNED_PATH};
 use crate::sandbox::{Payload, SandboxKeys, SignedRequest, rsa_keys};
 
 /// The sandbox does not know the address that it sends to.
@@ -16,6 +16,7 @@ pub(super) fn generate() -> SandboxKeys {
         key_set: Map::from_iter([
             (PUBLIC_KEY.to_owned(), Value::String(key.spki_base64)),
             (CLIENT_ID.to_owned(), Value::String("SANDBOX_5Y00000000000001".to_owned())),
+            (KEY_VERSION.to_owned(), Value::String("1".to_owned())),
             (SIGNED_PATH.to_owned(), Value::String(PATH.to_owned())),
         ]),
         private: Map::from_iter([("pkcs8_base64".to_owned(), Value::String(key.pkcs8_base64))]),

@@ -36,7 +36,18 @@ fn the_header_is_read_strictly() {
         ("YQ==", Err(Rejection::malformed("signature"))),
         ("signature=Y_Q=", Err(Rejection::malformed("signature"))),
     ] {
-        assert_eq!(signature(header), expected, "{header}");
+        assert_eq!(signature(header, None), expected, "{header}");
+    }
+}
+
+#[test]
+fn the_key_is_of_the_version_that_the_signature_names() {
+    for (header, expected) in [
+        ("keyVersion=1,signature=YQ==", Err(Rejection::UnknownKey)),
+        ("keyVersion=2,signature=YQ==", Ok(b"a".to_vec())),
+        ("signature=YQ==", Err(Rejection::UnknownKey)),
+    ] {
+        assert_eq!(signature(header, Some("2")), expected, "{header}");
     }
 }
 

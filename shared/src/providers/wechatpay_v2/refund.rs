@@ -40,6 +40,23 @@ pub(super) fn normalise_hint(verified: &Verified) -> Events {
     Ok(vec![refund(&message, "")?])
 }
 
+/// The answer must be about the refund and the merchant that were asked about.
+pub(super) fn require_answer(verified: &Verified, keys: &KeySet) -> Result<(), MappingError> {
+    let answer = Xml::parse(verified.content()).map_err(|_| MappingError::Content)?;
+    let envelope = Xml::parse(verified.raw().body()).map_err(|_| MappingError::Content)?;
+    let answer = message(&answer, verified)?;
+    let envelope = message(&envelope, verified)?;
+    let opened = open(envelope.required("req_info")?, keys).map_err(|_| MappingError::field("req_info"))?;
+    let opened = Xml::parse(&opened).map_err(|_| MappingError::Content)?;
+    let asked = message(&opened, verified)?;
+    if answer.text("mch_id") != envelope.text("mch_id") {
+        return Err(MappingError::field("mch_id"));
+    }
+    let refunds = answer.elements.iter().filter(|(name, _)| name.starts_with("refund_id"));
+    let about_it = refunds.map(|(_, id)| *id).eq([asked.required("refund_id")?]);
+    if about_it { Ok(()) } else { Err(MappingError::field("refund_id_0")) }
+}
+
 /// What WeChat Pay answers: one refund, whose elements end in its index.
 pub(super) fn normalise_answer(verified: &Verified) -> Events {
     let document = Xml::parse(verified.content()).map_err(|_| MappingError::Content)?;

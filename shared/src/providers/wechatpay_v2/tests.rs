@@ -137,7 +137,7 @@ fn a_refund_notice_is_a_hint_and_the_answer_counts() {
     assert_eq!(PROVIDER.normalise(&hint).unwrap()[0].kind.name(), "refund.succeeded");
 
     let inquiry = PROVIDER.inquiry.unwrap();
-    let requests = (inquiry.requests)(&hint, &keys(json!({}))).unwrap();
+    let requests = inquiry.requests(&hint, &keys(json!({}))).unwrap();
     assert_eq!(requests[0].url, "https://api.mch.weixin.qq.com/pay/refundquery");
     let question = Xml::parse(&requests[0].body).unwrap();
     assert_eq!(question.text("/xml/refund_id"), Some("R1"));
@@ -146,12 +146,19 @@ fn a_refund_notice_is_a_hint_and_the_answer_counts() {
 
     let answer = |status: &str, code: &str| {
         let body = format!(
-            "<xml><return_code>SUCCESS</return_code><result_code>{code}</result_code><out_trade_no>A1</out_trade_no>\
+            "<xml><mch_id>19</mch_id><return_code>SUCCESS</return_code><result_code>{code}</result_code><out_trade_no>A1</out_trade_no>\
              <transaction_id>T1</transaction_id><total_fee>12</total_fee><refund_count>1</refund_count>\
              <refund_id_0>R1</refund_id_0><refund_fee_0>5</refund_fee_0><refund_status_0>{status}</refund_status_0>\
              <refund_success_time_0>2024-05-20 10:00:12</refund_success_time_0></xml>"
         );
-        PROVIDER.normalise(&hint.answered(&Fetched::new(200, body.into_bytes(), UnixSeconds(9))))
+        let answer = hint.answered(&Fetched::new(200, body.clone().into_bytes(), UnixSeconds(9)));
+        assert!(inquiry.require_answer(&answer, &keys(json!({}))).is_ok());
+        for (from, to) in [("R1", "R2"), ("<mch_id>19", "<mch_id>20")] {
+            let other = body.replace(from, to).into_bytes();
+            let other = hint.answered(&Fetched::new(200, other, UnixSeconds(9)));
+            assert!(inquiry.require_answer(&other, &keys(json!({}))).is_err(), "{to}");
+        }
+        PROVIDER.normalise(&answer)
     };
     for (status, kind) in [
         ("SUCCESS", "refund.succeeded"),

@@ -40,7 +40,7 @@ pub fn http_text(account: &str, provider: &str, host: &str, request: &SignedRequ
 /// The request with one byte of its signature changed so that `is_forged` holds; `None` when there is no such byte.
 ///
 /// It looks where protocols carry signatures: headers named after one, then parameters of the query
-/// and of a form body, then members of a JSON body.
+/// and of a form body, then members of a JSON body, then elements of an XML body.
 pub fn forge(request: &SignedRequest, is_forged: impl Fn(&SignedRequest) -> bool) -> Option<SignedRequest> {
     signature_spans(request)
         .into_iter()
@@ -148,9 +148,10 @@ pub fn signature_spans(request: &SignedRequest) -> Vec<Span> {
         .map(|range| Span { carrier: Carrier::Query, range });
     let form = parameter_ranges(&request.body).into_iter();
     let json = member_ranges(&request.body).into_iter();
+    let xml = element_ranges(&request.body).into_iter();
     headers
         .chain(query)
-        .chain(form.chain(json).map(|range| Span { carrier: Carrier::Body, range }))
+        .chain(form.chain(json).chain(xml).map(|range| Span { carrier: Carrier::Body, range }))
         .filter(|span| !span.range.is_empty())
         .collect()
 }
@@ -201,7 +202,18 @@ fn quotes(body: &[u8]) -> Vec<usize> {
     quotes
 }
 
-/// Whether a header, a parameter or a member of this name carries a signature: `X-Signature`, `X-Hub-Signature-256`,
+/// The texts of the XML elements that carry a signature by their names.
+fn element_ranges(body: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let find = |text: String| body.windows(text.len()).position(|window| window == text.as_bytes());
+    let texts = SIGNATURE_WORDS.iter().filter_map(|name| {
+        let open = format!("<{name}>");
+        let start = find(open.clone())? + open.len();
+        Some(start..find(format!("</{name}>"))?)
+    });
+    texts.collect()
+}
+
+/// Whether a header, a parameter, a member or an element of this name carries a signature: `X-Signature`, `X-Hub-Signature-256`,
 /// `hmacSignature`, `sign`; but not `Wechatpay-Signature-Type`.
 pub fn is_signature_name(name: &[u8]) -> bool {
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -224,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_signatures_in_headers_forms_and_json() {
+    fn finds_signatures_in_headers_forms_json_and_xml() {
         let check = |request: SignedRequest, expected: &[Place]| {
             let found: Vec<Place> =
                 signature_spans(&request).into_iter().flat_map(|span| span.bytes()).collect();
@@ -243,6 +255,9 @@ mod tests {
         check(request(&[], r#"{"hmacSignature":"a\"b"}"#), &[20, 19, 18, 17].map(Place::Body));
         check(request(&[("X-Hub-Signature-256", "a")], ""), &[Place::Header(0, 0)]);
         check(request(&[("X-Callback-Token", "a")], ""), &[Place::Header(0, 0)]);
+        check(request(&[("Authorization", "a")], ""), &[Place::Header(0, 0)]);
+        check(request(&[], "<xml><a>b</a><sign>z</sign></xml>"), &[Place::Body(19)]);
+        check(request(&[], "<xml><sign>z"), &[]);
         check(request(&[], "plain"), &[]);
     }
 
