@@ -62,8 +62,8 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
     },
     CredentialField {
         name: CLIENT_ID,
-        required: true,
-        about: "the client id of the dashboard; a notice for another one is rejected",
+        required: false,
+        about: "the client id of the dashboard, which live callbacks need; a notice for another one is rejected",
     },
     CredentialField {
         name: KEY_VERSION,

@@ -1,6 +1,7 @@
 //! The payment providers: each is a value in one file, beside one fixture folder.
 
 pub mod alipay;
+pub mod alipay_global;
 mod apple;
 pub mod apple_app_store_v2;
 pub mod apple_pay_token;

@@ -32,15 +32,18 @@ pub static PROVIDER: Provider = Provider {
         },
         CredentialField {
             name: APP_ID,
-            required: true,
-            about: "the application's id, app_…; a charge or transfer of another one is rejected",
+            required: false,
+            about: "the application's id, app_…, which live callbacks need; a charge of another one is rejected",
         },
     ],
     verify: Verify::Coded(verify),
     addressee: |keys| keys.text(APP_ID).map(|_| ()),
     normalise: Normalise::Coded(normalise),
     #[cfg(feature = "sandbox")]
-    sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
+    sandbox: crate::sandbox::Sandbox::Coded {
+        generate: || crate::sandbox::rsa_body::generate(PUBLIC_KEY, &[(APP_ID, "app_0000000000000001")]),
+        sign: |keys, payload| crate::sandbox::rsa_body::sign(keys, payload, "X-Pingplusplus-Signature"),
+    },
     ..Provider::BASE
 };
 
@@ -195,42 +198,6 @@ impl Notice<'_> {
 /// Refunds name no currency: Ping++ settles in yuan.
 const CURRENCY: &str = "CNY";
 
-#[cfg(feature = "sandbox")]
-mod sandbox {
-    //! Signs as Ping++ would.
-
-    use serde_json::{Map, Value};
-
-    use super::{APP_ID, PUBLIC_KEY};
-    use crate::sandbox::{Payload, SandboxKeys, SignedRequest, rsa_keys};
-
-    pub(super) fn generate() -> SandboxKeys {
-        let key = rsa_keys::generate();
-        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", key.spki_base64);
-        SandboxKeys {
-            key_set: Map::from_iter([
-                (PUBLIC_KEY.to_owned(), Value::String(pem)),
-                (APP_ID.to_owned(), Value::String("app_0000000000000001".to_owned())),
-            ]),
-            private: Map::from_iter([("pkcs8_base64".to_owned(), Value::String(key.pkcs8_base64))]),
-        }
-    }
-
-    pub(super) fn sign(keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
-        let body = payload.content.clone().into_bytes();
-        let signature = rsa_keys::sign_sha256(&keys.private, "pkcs8_base64", &body);
-        SignedRequest {
-            method: "POST",
-            query: String::new(),
-            headers: vec![
-                ("Content-Type".to_owned(), "application/json".to_owned()),
-                ("X-Pingplusplus-Signature".to_owned(), signature),
-            ],
-            body,
-        }
-    }
-}
-
 #[cfg(all(test, feature = "sandbox"))]
 mod tests {
     use serde_json::{Value, json};
@@ -241,12 +208,13 @@ mod tests {
 
     #[test]
     fn each_type_means_its_events() {
-        let keys = sandbox::generate();
+        let keys = PROVIDER.sandbox.generate();
         let events = |kind: &str, object: Value| {
             let content =
                 json!({"id": "evt_1", "created": 5, "type": kind, "data": {"object": object}}).to_string();
-            let payload = Payload { content, event_id: "1".into(), sent_at: UnixSeconds(0) };
-            let request = sandbox::sign(&keys, &payload);
+            let payload =
+                Payload { content, event_id: "1".into(), path: "/".into(), sent_at: UnixSeconds(0) };
+            let request = PROVIDER.sandbox.sign(&keys, &payload).unwrap();
             let raw = RawCallback::new("a", PROVIDER.name, "POST", "/", request.headers, request.body);
             let credentials = Credentials { key_sets: vec![KeySet::new("k", keys.key_set.clone())] };
             match PROVIDER.accept(&raw, &credentials, UnixSeconds(9)) {

@@ -1,54 +1,79 @@
 //! Shouqianba payment callbacks. Mapping: `fixtures/shouqianba/MAPPING.md`.
 
-use super::described::described_signature;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use super::read::minor;
-use super::{MappingError, Provider};
+use super::{Covers, CredentialField, MappingError, Normalise, Provider, Rail, Verify};
 use crate::callback::json::Json;
-use crate::callback::{UnixSeconds, Verified};
+use crate::callback::signature::{RsaHash, RsaKey};
+use crate::callback::{Answer, Answers, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::{EventKind, Money, PaymentEvent};
 
-const NAME: &str = "shouqianba";
+/// Shouqianba.
+pub static PROVIDER: Provider = Provider {
+    name: "shouqianba",
+    title: "Shouqianba 收钱吧",
+    home_currency: CURRENCY,
+    rail: Rail::Aggregator,
+    scheme: "RSA-SHA256 over the body",
+    events: KINDS,
+    documents: &[
+        "https://github.com/WoSai/shouqianba-doc/blob/master/zh-cn/api/interface/precreate.md",
+        "https://github.com/WoSai/shouqianba-doc/blob/master/zh-cn/api/annex.md",
+    ],
+    answers: Answers {
+        success: Answer { status: 200, content_type: "text/plain", body: "success" },
+        failure_content_type: "text/plain",
+        failure_body: "fail",
+    },
+    retry_schedule: "after 1 s, 5 s, 30 s and 600 s",
+    covers: Covers::Body,
+    credential_fields: &[
+        CredentialField {
+            name: PUBLIC_KEY,
+            required: true,
+            about: "Shouqianba's public key for callbacks, in base64; it is the same for all merchants",
+        },
+        CredentialField {
+            name: TERMINALS,
+            required: false,
+            about: "the number of the terminal, terminal_sn, or a list of them, which live callbacks need: the key is everybody's",
+        },
+    ],
+    verify: Verify::Coded(verify),
+    addressee: |keys| keys.texts(TERMINALS).map(|_| ()),
+    normalise: Normalise::Coded(normalise),
+    #[cfg(feature = "sandbox")]
+    sandbox: crate::sandbox::Sandbox::Coded {
+        generate: || crate::sandbox::rsa_body::generate(PUBLIC_KEY, &[(TERMINALS, "100000000000000001")]),
+        sign: |keys, payload| crate::sandbox::rsa_body::sign(keys, payload, "Authorization"),
+    },
+    ..Provider::BASE
+};
 
-/// The facts and the signature; the events need code because a refund's amount is a difference.
-const DESCRIPTION: &str = r#"
-title = "Shouqianba 收钱吧"
-rail = "aggregator"
-home_currency = "CNY"
-documents = [
-    "https://doc.shouqianba.com/zh-cn/api/interface/precreate.html",
-    "https://github.com/WoSai/shouqianba-doc/blob/master/zh-cn/api/interface/precreate.md",
-    "https://github.com/WoSai/shouqianba-doc/blob/master/zh-cn/api/annex.md",
-]
-retry_schedule = "after 1 s, 5 s, 30 s and 600 s"
-covers = "body"
+const PUBLIC_KEY: &str = "public_key_spki_b64";
+const TERMINALS: &str = "expected_terminal_sn";
 
-[answers]
-success_content_type = "text/plain"
-success_body = "success"
-failure_content_type = "text/plain"
-failure_body = "fail"
-
-[[credentials]]
-name = "public_key_spki_b64"
-required = true
-about = "Shouqianba's public key for callbacks, in base64; it is the same for all merchants"
-
-[[credentials]]
-name = "expected_terminal_sn"
-required = true
-about = "the terminal's number, terminal_sn: the public key is everybody's, so callbacks for other terminals are rejected"
-
-# Some callbacks carry the terminal's number before the signature: `sn sign`.
-[[checks]]
-algorithm = "rsa-pkcs1v15-sha256"
-key = { field = "public_key_spki_b64", encoding = "pem" }
-signature = { at = "header:Authorization", encoding = "base64", separator = " " }
-signed = "{body}"
-
-[[identity]]
-at = "json:/terminal_sn"
-expected = "expected_terminal_sn"
-"#;
+/// The signature is what stands last in `Authorization`: some callbacks name the terminal before it.
+///
+/// # Source
+/// Shouqianba, "预下单" callback: RSA PKCS#1 v1.5 with SHA-256 over the body, in base64. The MD5 of requests in the other
+/// direction is no signature of a callback.
+fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
+    let header = raw.header("authorization")?;
+    let signature = header.rsplit(' ').next().unwrap_or_default();
+    let signature = STANDARD.decode(signature).map_err(|_| Rejection::malformed("signature"))?;
+    let key = RsaKey::from_public_key_text(keys.text(PUBLIC_KEY)?, PUBLIC_KEY)?;
+    let proof = key.require_signature(RsaHash::Sha256, raw.body(), &signature)?;
+    let order = Json::parse(raw.body())?;
+    if keys.has(TERMINALS) {
+        let terminal = order.text("/terminal_sn").unwrap_or_default();
+        if !keys.texts(TERMINALS)?.contains(&terminal) {
+            return Err(Rejection::IdentityMismatch { field: "terminal_sn".to_owned() });
+        }
+    }
+    Ok(Verified::from_checked(raw, proof, now))
+}
 
 /// Every kind that it tells.
 const KINDS: &[EventKind] = &[
@@ -60,11 +85,6 @@ const KINDS: &[EventKind] = &[
 
 /// Amounts are in fen.
 const CURRENCY: &str = "CNY";
-
-/// Shouqianba.
-pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, normalise)
-}
 
 fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
     let order = Json::parse(verified.content()).map_err(|_| MappingError::Content)?;
@@ -88,7 +108,7 @@ fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
     let net = order.text("/net_amount").unwrap_or_default();
     let is_refund = kind == EventKind::RefundSucceeded;
     let key = PaymentEvent::identified_by(&[&sn, &status, if is_refund { net } else { "" }]);
-    let mut event = PaymentEvent::new(kind, NAME, key, verified.received_at());
+    let mut event = PaymentEvent::new(kind, PROVIDER.name, key, verified.received_at());
     event.subject_id = Some(required("client_sn")?);
     if is_refund {
         // There is no number of a refund; what is left over tells them apart.
@@ -128,10 +148,10 @@ mod tests {
     use crate::callback::{Credentials, KeySet, RawCallback};
     use crate::sandbox::{Payload, SandboxKeys};
 
-    fn raw(provider: &Provider, keys: &SandboxKeys, content: String) -> RawCallback {
-        let payload = Payload { content, event_id: "1".into(), sent_at: UnixSeconds(0) };
-        let request = provider.sandbox.sign(keys, &payload).unwrap();
-        RawCallback::new("a", NAME, "POST", "/", request.headers, request.body)
+    fn raw(keys: &SandboxKeys, content: String) -> RawCallback {
+        let payload = Payload { content, event_id: "1".into(), path: "/".into(), sent_at: UnixSeconds(0) };
+        let request = PROVIDER.sandbox.sign(keys, &payload).unwrap();
+        RawCallback::new("a", PROVIDER.name, "POST", "/", request.headers, request.body)
     }
 
     fn credentials(keys: &Map<String, serde_json::Value>) -> Credentials {
@@ -140,14 +160,13 @@ mod tests {
 
     #[test]
     fn each_status_means_its_event() {
-        let provider = provider();
-        let keys = provider.sandbox.generate();
+        let keys = PROVIDER.sandbox.generate();
         let events = |status: &str, net: &str| {
             let body = json!({"sn": "7", "client_sn": "A1", "order_status": status, "total_amount": "100",
                 "net_amount": net, "terminal_sn": keys.key_set["expected_terminal_sn"], "finish_time": "1449646835244"});
-            let raw = raw(provider, &keys, body.to_string());
-            let verified = provider.accept(&raw, &credentials(&keys.key_set), UnixSeconds(9)).unwrap();
-            match provider.normalise(&verified) {
+            let raw = raw(&keys, body.to_string());
+            let verified = PROVIDER.accept(&raw, &credentials(&keys.key_set), UnixSeconds(9)).unwrap();
+            match PROVIDER.normalise(&verified) {
                 Err(_) => "error".to_owned(),
                 Ok(events) => events
                     .iter()
@@ -177,18 +196,19 @@ mod tests {
 
     #[test]
     fn a_terminal_must_be_expected() {
-        let provider = provider();
-        let keys = provider.sandbox.generate();
-        let raw = raw(provider, &keys, json!({"terminal_sn": "another"}).to_string());
+        let keys = PROVIDER.sandbox.generate();
+        let raw = raw(&keys, json!({"terminal_sn": "another"}).to_string());
         let mut fields = keys.key_set.clone();
         assert_eq!(
-            provider.accept(&raw, &credentials(&fields), UnixSeconds(9)).unwrap_err().reason(),
+            PROVIDER.accept(&raw, &credentials(&fields), UnixSeconds(9)).unwrap_err().reason(),
             "identity_mismatch"
         );
-        fields.remove("expected_terminal_sn");
-        assert!(provider.verify(&raw, &credentials(&fields), UnixSeconds(9)).is_ok());
+        fields.insert(TERMINALS.to_owned(), json!(["one", "another"]));
+        assert!(PROVIDER.accept(&raw, &credentials(&fields), UnixSeconds(9)).is_ok());
+        fields.remove(TERMINALS);
+        assert!(PROVIDER.verify(&raw, &credentials(&fields), UnixSeconds(9)).is_ok());
         assert_eq!(
-            provider.accept(&raw, &credentials(&fields), UnixSeconds(9)).unwrap_err().reason(),
+            PROVIDER.accept(&raw, &credentials(&fields), UnixSeconds(9)).unwrap_err().reason(),
             "unconfigured"
         );
     }

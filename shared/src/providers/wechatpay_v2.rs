@@ -43,7 +43,8 @@ pub static PROVIDER: Provider = Provider {
     },
     retry_schedule: "15 repetitions within 24 h 4 min: after 15 s, 15 s, 30 s, 3 min, 10 min, 20 min, 30 min ×3, 1 h, 3 h ×3, 6 h ×2; \
         entrusted deductions and agreements have their own",
-    covers: Covers::Body,
+    // White space between the elements is not signed.
+    covers: Covers::Fields,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
     // The key is the merchant's own.

@@ -3,6 +3,7 @@
 pub mod ecdsa_keys;
 pub mod form_body;
 pub mod google_envelope;
+pub mod rsa_body;
 pub mod rsa_keys;
 
 use std::collections::BTreeMap;

@@ -182,6 +182,9 @@ fn signature_left_out(request: &SignedRequest) -> Vec<SignedRequest> {
         && remove_signature_members(&mut document)
     {
         changed.body = document.to_string().into_bytes();
+    } else if request.body.starts_with(b"<") {
+        let emptied = spans.iter().find(|span| span.header().is_none());
+        changed.body = emptied.map_or(changed.body, |span| span.replaced(request, |_| Vec::new()).body);
     }
     vec![changed]
 }

@@ -4,11 +4,8 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
-use super::{CLIENT_ID, KEY_VERSION, PUBLIC_KEY, SIGNED_PATH};
+use super::{CLIENT_ID, KEY_VERSION, PUBLIC_KEY};
 use crate::sandbox::{Payload, SandboxKeys, SignedRequest, rsa_keys};
-
-/// The sandbox does not know the address that it sends to.
-const PATH: &str = "/payNotify";
 
 pub(super) fn generate() -> SandboxKeys {
     let key = rsa_keys::generate();
@@ -17,7 +14,6 @@ pub(super) fn generate() -> SandboxKeys {
             (PUBLIC_KEY.to_owned(), Value::String(key.spki_base64)),
             (CLIENT_ID.to_owned(), Value::String("SANDBOX_5Y00000000000001".to_owned())),
             (KEY_VERSION.to_owned(), Value::String("1".to_owned())),
-            (SIGNED_PATH.to_owned(), Value::String(PATH.to_owned())),
         ]),
         private: Map::from_iter([("pkcs8_base64".to_owned(), Value::String(key.pkcs8_base64))]),
     }
@@ -26,7 +22,7 @@ pub(super) fn generate() -> SandboxKeys {
 pub(super) fn sign(keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
     let client_id = keys.key_set.get(CLIENT_ID).and_then(Value::as_str).unwrap_or_default();
     let request_time = Timestamp::from_second(payload.sent_at.0).unwrap_or(Timestamp::UNIX_EPOCH).to_string();
-    let message = format!("POST {PATH}\n{client_id}.{request_time}.{}", payload.content);
+    let message = format!("POST {}\n{client_id}.{request_time}.{}", payload.path, payload.content);
     let signature = rsa_keys::sign_sha256(&keys.private, "pkcs8_base64", message.as_bytes());
     let signature = utf8_percent_encode(&signature, NON_ALPHANUMERIC);
     let header = |name: &str, value: String| (name.to_owned(), value);

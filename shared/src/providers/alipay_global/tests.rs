@@ -6,7 +6,12 @@ use crate::domain::PaymentEvent;
 use crate::sandbox::{Payload, SandboxKeys};
 
 fn signed(keys: &SandboxKeys, body: &str) -> RawCallback {
-    let payload = Payload { content: body.into(), event_id: "1".into(), sent_at: UnixSeconds(1_767_225_600) };
+    let payload = Payload {
+        content: body.into(),
+        event_id: "1".into(),
+        path: "/payNotify".into(),
+        sent_at: UnixSeconds(1_767_225_600),
+    };
     let request = sandbox::sign(keys, &payload);
     RawCallback::new("account", PROVIDER.name, "POST", "/payNotify", request.headers, request.body)
 }
