@@ -252,7 +252,7 @@ mod tests {
         check(request(&[("PAYPAL-TRANSMISSION-SIG", "a")], ""), &[Place::Header(0, 0)]);
         check(request(&[], "a=1&sign_type=R&sign=x&b=2"), &[Place::Body(21)]);
         check(request(&[], r#"{"a":"b","sign" : "z"}"#), &[Place::Body(19)]);
-        check(request(&[], r#"{"hmacSignature":"a\"b"}"#), &[20, 19, 18, 17].map(Place::Body));
+        check(request(&[], r#"{"hmacSignature":"a\"b"}"#), &[21, 20, 19, 18].map(Place::Body));
         check(request(&[("X-Hub-Signature-256", "a")], ""), &[Place::Header(0, 0)]);
         check(request(&[("X-Callback-Token", "a")], ""), &[Place::Header(0, 0)]);
         check(request(&[("Authorization", "a")], ""), &[Place::Header(0, 0)]);
