@@ -37,6 +37,7 @@ pub struct Verified {
     raw: RawCallback,
     received_at: UnixSeconds,
     key_set_id: String,
+    variant: Option<String>,
     origin: Origin,
     resource: Option<Vec<u8>>,
 }
@@ -47,6 +48,7 @@ impl Verified {
             raw: raw.clone(),
             received_at,
             key_set_id: String::new(),
+            variant: None,
             origin: Origin::Signed,
             resource: None,
         }
@@ -58,6 +60,7 @@ impl Verified {
             raw: raw.clone(),
             received_at,
             key_set_id: String::new(),
+            variant: None,
             origin: Origin::Hint,
             resource: None,
         }
@@ -85,6 +88,10 @@ impl Verified {
         Self { key_set_id: key_set_id.to_owned(), ..self }
     }
 
+    pub(crate) fn with_variant(self, variant: Option<&str>) -> Self {
+        Self { variant: variant.map(str::to_owned), ..self }
+    }
+
     /// The account whose credentials proved it.
     pub fn account(&self) -> &str {
         &self.raw.account
@@ -108,6 +115,11 @@ impl Verified {
     /// The id of the active key set that proved it.
     pub fn key_set_id(&self) -> &str {
         &self.key_set_id
+    }
+
+    /// Which of the provider's variants the key that proved it belongs to, where a description tells them apart.
+    pub fn variant(&self) -> Option<&str> {
+        self.variant.as_deref()
     }
 
     /// How it came to be believed.
@@ -134,6 +146,7 @@ impl Verified {
             resource_base64: self.resource.as_ref().map(|resource| STANDARD.encode(resource)),
             received_at: self.received_at,
             key_set_id: self.key_set_id.clone(),
+            variant: self.variant.clone(),
             origin: self.origin,
         };
         serde_json::to_string(&message).expect("a struct of texts always serialises")
@@ -164,6 +177,7 @@ impl Verified {
             ),
             received_at: message.received_at,
             key_set_id: message.key_set_id,
+            variant: message.variant,
             origin: message.origin,
             resource: message.resource_base64.as_deref().map(decode).transpose()?,
         })
@@ -212,5 +226,7 @@ struct Message {
     resource_base64: Option<String>,
     received_at: UnixSeconds,
     key_set_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    variant: Option<String>,
     origin: Origin,
 }

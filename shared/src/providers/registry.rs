@@ -15,8 +15,10 @@ pub struct Registry {
 // Shortest line each, so that adding one changes one line.
 #[rustfmt::skip]
 static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
+    described("adyen", include_str!("adyen.toml")),
     &super::alipay::PROVIDER,
     &super::alipay_global::PROVIDER,
+    described("allinpay", include_str!("allinpay.toml")),
     &super::apple_app_store_v2::PROVIDER,
     &super::apple_pay_token::PROVIDER,
     super::authorize_net::provider(),
@@ -27,6 +29,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("lemon_squeezy", include_str!("lemon_squeezy.toml")),
     described("paddle", include_str!("paddle.toml")),
     &super::paddle_classic::PROVIDER,
+    described("epay", include_str!("epay.toml")),
     &super::paypal::PROVIDER,
     &super::paytm::PROVIDER,
     &super::pingpp::PROVIDER,

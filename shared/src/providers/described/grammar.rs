@@ -133,6 +133,9 @@ pub(crate) struct Check {
     /// request without any only by the checks that name none.
     #[serde(default)]
     pub when: Option<Place>,
+    /// The name under which the events know that this check's key proved a callback: the place `variant`.
+    #[serde(default)]
+    pub variant: Option<String>,
     pub key: KeyRule,
     pub signature: SignatureRule,
     /// What is signed; empty for `token`, where the secret itself is sent.

@@ -101,7 +101,7 @@ pub(super) fn asks(grammar: &Grammar, verified: &Verified) -> bool {
     let Ok(mut tables) = normalise::tables(grammar, verified) else { return false };
     tables.any(|events| {
         let asks = |item| {
-            let scope = Scope { item, ..Scope::of(&request) };
+            let scope = Scope { item, variant: verified.variant(), ..Scope::of(&request) };
             normalise::word(events, &scope).ok().flatten().is_some_and(|(_, _, word)| word == ASK)
         };
         match items(events.items.as_deref(), &request) {

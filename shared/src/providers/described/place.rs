@@ -17,7 +17,8 @@ pub(crate) struct Place {
 /// Where a value is. Written `body`, `method`, `path`, `header:NAME`, `query:NAME`, `form:NAME`, `param:NAME` (of the
 /// form, or of the query when there is no body), `json:/POINTER`, `item:/POINTER` (within the current member of an
 /// array), `entry:NAME` (of the signature header's `name=value` entries), `credential:NAME` (of the account's key set),
-/// `url` (the address that the account has registered), and in what is signed `key` (the key that is being tried) and
+/// `url` (the address that the account has registered), in events `variant` (of the check that proved the callback), and
+/// in what is signed `key` (the key that is being tried) and
 /// `sorted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
@@ -25,6 +26,7 @@ pub(crate) enum Root {
     Method,
     Path,
     Url,
+    Variant,
     Key,
     Sorted,
     Header(String),
@@ -76,6 +78,7 @@ impl Root {
                 "method" => Some(Self::Method),
                 "path" => Some(Self::Path),
                 "url" => Some(Self::Url),
+                "variant" => Some(Self::Variant),
                 "key" => Some(Self::Key),
                 "sorted" => Some(Self::Sorted),
                 _ => None,
@@ -121,6 +124,7 @@ impl fmt::Display for Place {
             Root::Method => f.write_str("method"),
             Root::Path => f.write_str("path"),
             Root::Url => f.write_str("url"),
+            Root::Variant => f.write_str("variant"),
             Root::Key => f.write_str("key"),
             Root::Sorted => f.write_str("sorted"),
             Root::Header(name) => write!(f, "header:{name}"),

@@ -66,6 +66,8 @@ impl<'a> Request<'a> {
 pub(super) struct Scope<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) keys: Option<&'a KeySet>,
+    /// The variant of the check that proved the callback.
+    pub(super) variant: Option<&'a str>,
     /// The key that is being tried.
     pub(super) key: Option<&'a str>,
     pub(super) entries: Vec<(&'a str, &'a str)>,
@@ -76,7 +78,7 @@ pub(super) struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// The places of a request alone.
     pub(super) fn of(request: &'a Request<'a>) -> Self {
-        Self { request, keys: None, key: None, entries: Vec::new(), item: None, sorting: None }
+        Self { request, keys: None, variant: None, key: None, entries: Vec::new(), item: None, sorting: None }
     }
 
     /// The bytes at a place. Only the body may be empty; any other empty value counts as absent.
@@ -107,6 +109,7 @@ impl<'a> Scope<'a> {
                     URL_FIELDS.into_iter().find(|field| self.keys.is_some_and(|keys| keys.has(field)));
                 borrowed(self.credential(field.unwrap_or(URL_FIELDS[0]))?)
             }
+            Root::Variant => borrowed(self.variant.map(str::as_bytes)),
             Root::Key => borrowed(self.key.map(str::as_bytes)),
             Root::Sorted => match &self.sorting {
                 Some(sorting) => Some(Cow::Owned(sorting.text(self)?)),

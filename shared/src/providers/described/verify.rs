@@ -45,7 +45,10 @@ pub(super) fn verify(
             Err(rejection @ Rejection::Unconfigured { .. }) => return Err(rejection),
             Err(rejection) if told.as_ref().is_none_or(is_absence) => told = Some(rejection),
             Err(_) => {}
-            Ok(proof) => return Ok(Verified::from_checked(raw, proof, now)),
+            Ok(proof) => {
+                let verified = Verified::from_checked(raw, proof, now);
+                return Ok(verified.with_variant(check.variant.as_deref()));
+            }
         }
     }
     Err(told.unwrap_or(Rejection::MissingSignature))

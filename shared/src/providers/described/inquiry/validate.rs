@@ -25,7 +25,7 @@ pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(),
         for place in places {
             let readable = !matches!(
                 place.root,
-                Root::Credential(_) | Root::Entry(_) | Root::Url | Root::Key | Root::Sorted
+                Root::Credential(_) | Root::Entry(_) | Root::Url | Root::Variant | Root::Key | Root::Sorted
             );
             require(readable, format!("inquiry.{name}"), format!("`{place}` is not part of the callback"))?;
         }
@@ -88,7 +88,7 @@ fn request(grammar: &Grammar, wanted: &RequestRule, field: &str) -> Result<(), P
     for place in wanted.templates().flat_map(super::Template::places) {
         match &place.root {
             Root::Credential(name) => credential(grammar, name, field)?,
-            Root::Entry(_) | Root::Body | Root::Key | Root::Sorted | Root::Url => {
+            Root::Entry(_) | Root::Body | Root::Variant | Root::Key | Root::Sorted | Root::Url => {
                 return Err(Problem::new(field, format!("`{place}` cannot be asked about")));
             }
             Root::Item(_) if wanted.items.is_none() => {

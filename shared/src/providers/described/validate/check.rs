@@ -72,6 +72,7 @@ fn in_signed(
             let symmetric = !check.algorithm.has_public_key();
             require(symmetric, signed, "`key` is public, so it proves nothing there")
         }
+        Root::Variant => Err(Problem::new(signed, "`variant` is not known before the check")),
         _ => Ok(()),
     }
 }

@@ -60,6 +60,10 @@ impl Reading<'_> {
         for (name, rule) in &events.facts {
             self.facts(rule, &self.at(&format!("facts.{name}")))?;
         }
+        let mut names: BTreeSet<&String> = events.types.keys().collect();
+        for name in events.types.values().flat_map(|rule| &rule.also) {
+            require(names.insert(name), self.at(&format!("types.\"{name}\"")), "occurs twice")?;
+        }
         for (name, rule) in &events.types {
             self.type_rule(rule, &self.at(&format!("types.\"{name}\"")))?;
         }
@@ -129,6 +133,11 @@ impl Reading<'_> {
         match place.root {
             Root::Entry(_) | Root::Credential(_) | Root::Url | Root::Key | Root::Sorted => {
                 Err(Problem::new(field, format!("`{place}` is not known when events are read")))
+            }
+            Root::Variant => {
+                let mut checks = self.grammar.checks.iter().filter(|check| check.when == self.events.when);
+                let named = checks.all(|check| check.variant.is_some());
+                require(named, field, "`variant` needs a variant for each of the checks")
             }
             Root::Item(_) if self.events.items.is_none() => {
                 Err(Problem::new(field, format!("`{place}` needs `{}`", self.at("items"))))

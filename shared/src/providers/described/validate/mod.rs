@@ -101,8 +101,10 @@ pub(super) fn signature(name: &str, grammar: &Grammar) -> Result<(), Problem> {
 }
 
 fn in_request(place: &Place, field: &str) -> Result<(), Problem> {
-    let outside =
-        matches!(place.root, Root::Item(_) | Root::Credential(_) | Root::Url | Root::Key | Root::Sorted);
+    let outside = matches!(
+        place.root,
+        Root::Item(_) | Root::Credential(_) | Root::Url | Root::Variant | Root::Key | Root::Sorted
+    );
     require(!outside, field, format!("`{place}` is not part of the request"))
 }
 
