@@ -51,9 +51,6 @@ pub(crate) struct OccurredAtRule {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TypeRule {
-    /// Other names of the same meaning.
-    #[serde(default)]
-    pub also: Vec<String>,
     #[serde(default)]
     pub kind: Option<String>,
     /// The place whose value chooses the kind; a value that is not listed is ignored.

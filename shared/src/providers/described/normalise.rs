@@ -101,8 +101,7 @@ pub(super) fn word<'a>(
     scope: &Scope<'_>,
 ) -> Result<Option<(&'a TypeRule, String, &'a str)>, MappingError> {
     let Some(type_name) = events.kind_name.text(scope).map_err(unreadable)? else { return Ok(None) };
-    let also = || events.types.values().find(|rule| rule.also.contains(&type_name));
-    let Some(rule) = events.types.get(&type_name).or_else(also) else { return Ok(None) };
+    let Some(rule) = events.types.get(&type_name) else { return Ok(None) };
     let word = match &rule.kind_at {
         Some(place) => {
             let value = scope.text(place).map_err(unreadable)?;

@@ -194,6 +194,44 @@ fn the_place_that_chooses_a_check_chooses_the_events_too() {
 }
 
 #[test]
+fn the_key_that_proved_a_callback_may_choose_what_it_means() {
+    let other = "\n[[credentials]]\nname = \"other\"\nabout = \"o\"\n\n[[checks]]\nvariant = \"late\"\nalgorithm = \"hmac-sha256\"\nkey = { field = \"other\", encoding = \"utf8\" }\nsignature = { at = \"header:X-Signature\", encoding = \"hex\" }\nsigned = \"{body}\"\n\n[events]";
+    let chosen =
+        "kind_at = \"variant\", kinds = { early = \"payment.authorized\", late = \"payment.captured\" }";
+    let changes = [
+        ("[[checks]]", "[[checks]]\nvariant = \"early\""),
+        ("[events]", other),
+        ("kind = \"payment.captured\"", chosen),
+        ("[events.types]", "[events.types]\nsettled = \"paid\""),
+    ];
+    let description = read(&changed(&changes)).unwrap();
+    for (keys, kind) in description.generate_all_keys().iter().zip(["payment.authorized", "payment.captured"])
+    {
+        for name in ["paid", "settled"] {
+            let content = PAID.replace("\"paid\"", &format!("\"{name}\""));
+            let request = description.sign(keys, &payload(&content)).unwrap();
+            let key_set = KeySet::new("test", keys.key_set.clone());
+            let verified = description.verify(&raw("minimal", &request), &key_set, NOW).unwrap();
+            let queued = crate::callback::Verified::from_queue(&verified.to_message()).unwrap();
+            let events = description.normalise(&queued).unwrap();
+            assert_eq!(events.iter().map(|event| event.kind.name()).collect::<Vec<_>>(), [kind], "{name}");
+        }
+    }
+    let unnamed = read(&changed(&changes[1..])).unwrap_err().to_string();
+    assert!(unnamed.contains("`variant` needs a variant for each of the checks"), "{unnamed}");
+    let many =
+        changed(&[("[events]", "[[events]]"), ("[events.types]", "[events.types]\nsettled = \"paid\"")]);
+    let description = read(&many).unwrap();
+    let keys = description.generate_keys();
+    let request = description.sign(&keys, &payload(&PAID.replace("\"paid\"", "\"settled\""))).unwrap();
+    let verified =
+        description.verify(&raw("minimal", &request), &KeySet::new("test", keys.key_set), NOW).unwrap();
+    assert_eq!(description.normalise(&verified).unwrap().len(), 1);
+    let error = read(&many.replace("\"paid\"", "\"payed\"")).unwrap_err().to_string();
+    assert!(error.contains("events.types.\"settled\": `payed` is not a type with a rule"), "{error}");
+}
+
+#[test]
 fn a_signature_may_stand_inside_of_what_is_signed_by_fields() {
     let check = r#"
 algorithm = "hmac-sha256"

@@ -60,10 +60,6 @@ impl Reading<'_> {
         for (name, rule) in &events.facts {
             self.facts(rule, &self.at(&format!("facts.{name}")))?;
         }
-        let mut names: BTreeSet<&String> = events.types.keys().collect();
-        for name in events.types.values().flat_map(|rule| &rule.also) {
-            require(names.insert(name), self.at(&format!("types.\"{name}\"")), "occurs twice")?;
-        }
         for (name, rule) in &events.types {
             self.type_rule(rule, &self.at(&format!("types.\"{name}\"")))?;
         }
