@@ -35,6 +35,7 @@ pub(crate) struct EventsRule {
     /// What each type means; a type that is not listed is ignored.
     pub types: BTreeMap<String, TypeRule>,
     /// Where the facts are, by name.
+    #[serde(default)]
     pub facts: BTreeMap<String, FactsRule>,
 }
 

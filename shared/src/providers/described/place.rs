@@ -15,7 +15,7 @@ pub(crate) struct Place {
 }
 
 /// Where a value is. Written `body`, `method`, `path`, `header:NAME`, `query:NAME`, `form:NAME`, `param:NAME` (of the
-/// form, or of the query when there is no body), `json:/POINTER`, `item:/POINTER` (within the current member of an
+/// form, or of the query when there is no body), `json:/POINTER`, `xml:/PATH` (from the top element on), `item:/POINTER` (within the current member of an
 /// array), `entry:NAME` (of the signature header's `name=value` entries), `credential:NAME` (of the account's key set),
 /// `url` (the address that the account has registered), in events `variant` (of the check that proved the callback), and
 /// in what is signed `key` (the key that is being tried) and
@@ -34,6 +34,7 @@ pub(crate) enum Root {
     Form(String),
     Param(String),
     Json(String),
+    Xml(String),
     Item(String),
     Entry(String),
     Credential(String),
@@ -89,6 +90,7 @@ impl Root {
             Some(("form", name)) => Some(Self::Form(name.to_owned())),
             Some(("param", name)) => Some(Self::Param(name.to_owned())),
             Some(("json", text)) => pointer(text).map(Self::Json),
+            Some(("xml", text)) => pointer(text).map(Self::Xml),
             Some(("item", text)) => pointer(text).map(Self::Item),
             Some(("entry", name)) => Some(Self::Entry(name.to_owned())),
             Some(("credential", name)) => Some(Self::Credential(name.to_owned())),
@@ -132,6 +134,7 @@ impl fmt::Display for Place {
             Root::Form(name) => write!(f, "form:{name}"),
             Root::Param(name) => write!(f, "param:{name}"),
             Root::Json(pointer) => write!(f, "json:{pointer}"),
+            Root::Xml(path) => write!(f, "xml:{path}"),
             Root::Item(pointer) => write!(f, "item:{pointer}"),
             Root::Entry(name) => write!(f, "entry:{name}"),
             Root::Credential(name) => write!(f, "credential:{name}"),
@@ -152,7 +155,7 @@ impl Place {
     pub(super) fn is_field(&self) -> bool {
         let chosen = matches!(
             self.root,
-            Root::Query(_) | Root::Form(_) | Root::Param(_) | Root::Json(_) | Root::Item(_)
+            Root::Query(_) | Root::Form(_) | Root::Param(_) | Root::Json(_) | Root::Xml(_) | Root::Item(_)
         );
         chosen && !self.steps.last().is_some_and(Step::is_digest)
     }

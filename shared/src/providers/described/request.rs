@@ -12,6 +12,7 @@ use md5::{Digest, Md5};
 use crate::callback::form::Form;
 use crate::callback::json::Json;
 use crate::callback::signature::sha256;
+use crate::callback::xml::Xml;
 use crate::callback::{KeySet, RawCallback, Rejection};
 
 use super::place::{Place, Root, Step, URL_FIELDS};
@@ -28,6 +29,7 @@ pub(super) struct Request<'a> {
     raw: &'a RawCallback,
     content: &'a [u8],
     json: OnceCell<Result<Json, Rejection>>,
+    xml: OnceCell<Result<Xml, Rejection>>,
     form: OnceCell<Result<Form, Rejection>>,
     query: OnceCell<Result<Form, Rejection>>,
 }
@@ -35,11 +37,22 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// A request and the content to read: its body, or the opened resource.
     pub(super) fn new(raw: &'a RawCallback, content: &'a [u8]) -> Self {
-        Self { raw, content, json: OnceCell::new(), form: OnceCell::new(), query: OnceCell::new() }
+        Self {
+            raw,
+            content,
+            json: OnceCell::new(),
+            xml: OnceCell::new(),
+            form: OnceCell::new(),
+            query: OnceCell::new(),
+        }
     }
 
     pub(super) fn json(&self) -> Result<&Json, Rejection> {
         self.json.get_or_init(|| Json::parse(self.content)).as_ref().map_err(Clone::clone)
+    }
+
+    pub(super) fn xml(&self) -> Result<&Xml, Rejection> {
+        self.xml.get_or_init(|| Xml::parse(self.content)).as_ref().map_err(Clone::clone)
     }
 
     pub(super) fn form(&self) -> Result<&Form, Rejection> {
@@ -120,6 +133,7 @@ impl<'a> Scope<'a> {
             Root::Form(name) => borrowed(request.form()?.bytes(name)),
             Root::Param(name) => borrowed(request.parameters()?.bytes(name)),
             Root::Json(pointer) => borrowed(scalar(request.json()?, pointer)),
+            Root::Xml(path) => borrowed(request.xml()?.text(path).map(str::as_bytes)),
             Root::Item(pointer) => borrowed(self.item.and_then(|item| scalar(item, pointer))),
             Root::Entry(name) => borrowed(self.entry(name)?.map(str::as_bytes)),
             Root::Credential(name) => borrowed(self.credential(name)?),

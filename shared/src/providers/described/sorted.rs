@@ -47,6 +47,8 @@ pub(crate) enum SortedOf {
     Parameters,
     /// The members of the JSON object that is the body; one that is not a text, a number or a switch is refused.
     Json,
+    /// The elements inside of the top one of the XML document that is the body, which must be texts.
+    Xml,
 }
 
 /// A [`SortedRule`] in one check.
@@ -67,6 +69,7 @@ impl SortedRule {
             | (SortedOf::Form, Root::Form(name))
             | (SortedOf::Query, Root::Query(name)) => Some(name.as_str()),
             (SortedOf::Json, Root::Json(pointer)) => member(pointer),
+            (SortedOf::Xml, Root::Xml(path)) => element(path),
             _ => None,
         };
         let left_out =
@@ -129,6 +132,9 @@ impl Sorting<'_> {
             SortedOf::Form => request.form()?.iter().for_each(|(name, value)| add(name, value)),
             SortedOf::Query => request.query()?.iter().for_each(|(name, value)| add(name, value)),
             SortedOf::Parameters => request.parameters()?.iter().for_each(|(name, value)| add(name, value)),
+            SortedOf::Xml => {
+                request.xml()?.flat()?.into_iter().for_each(|(name, value)| add(name, value.as_bytes()));
+            }
             SortedOf::Json => {
                 let Json::Object(members) = request.json()? else { return Err(Rejection::malformed("body")) };
                 for (name, member) in members {
@@ -149,11 +155,17 @@ fn member(pointer: &str) -> Option<&str> {
     pointer.strip_prefix('/').filter(|name| !name.contains(['/', '~']))
 }
 
+/// The name of an element inside of the top one.
+fn element(path: &str) -> Option<&str> {
+    path.strip_prefix('/')?.split_once('/').map(|(_, name)| name).filter(|name| !name.contains('/'))
+}
+
 /// The name of the parameter at a place.
 pub(super) fn own_name(place: &Place) -> Option<&str> {
     match &place.root {
         Root::Form(name) | Root::Query(name) | Root::Param(name) => Some(name),
         Root::Json(pointer) => member(pointer),
+        Root::Xml(path) => element(path),
         _ => None,
     }
 }

@@ -25,6 +25,8 @@ enum Content {
     Text(String),
     Json(Json),
     Form(Vec<(String, String)>),
+    /// The elements inside of the named one.
+    Xml(String, Vec<(String, String)>),
     /// Everything is in the query.
     Empty,
 }
@@ -59,6 +61,8 @@ impl Draft {
         let fields = || members.iter().map(|(name, value)| (name.clone(), plain(value)));
         if check.is_some_and(carries_form) {
             draft.content = Content::Form(fields().collect());
+        } else if let Some(name) = check.and_then(top_element) {
+            draft.content = Content::Xml(name, fields().collect());
         } else if check.is_some_and(carries_query) {
             draft.query.extend(fields());
             draft.content = Content::Empty;
@@ -98,6 +102,9 @@ impl Draft {
             (Root::Form(name) | Root::Param(name), Content::Form(fields)) => {
                 fields.push((name.clone(), text))
             }
+            (Root::Xml(path), Content::Xml(_, fields)) => {
+                fields.push((path.rsplit('/').next().unwrap_or_default().to_owned(), text));
+            }
             (Root::Json(pointer), Content::Json(json)) => set(json, pointer, text),
             (Root::Item(pointer), Content::Json(json)) => {
                 if let Some((array, index)) = item {
@@ -120,6 +127,7 @@ impl Draft {
         let content_type = match &self.content {
             Content::Text(_) | Content::Json(_) => Some("application/json"),
             Content::Form(_) => Some("application/x-www-form-urlencoded; charset=utf-8"),
+            Content::Xml(..) => Some("text/xml; charset=utf-8"),
             Content::Empty => None,
         };
         let (method, query, body) = (self.method(), encoded(&self.query), self.body());
@@ -137,6 +145,7 @@ impl Draft {
             Content::Text(text) => text.clone().into_bytes(),
             Content::Json(json) => json.to_string().into_bytes(),
             Content::Form(fields) => encoded(fields).into_bytes(),
+            Content::Xml(name, fields) => xml(name, fields).into_bytes(),
             Content::Empty => Vec::new(),
         }
     }
@@ -147,6 +156,23 @@ fn carries_form(check: &Check) -> bool {
     sorted.is_some_and(|rule| matches!(rule.of, SortedOf::Form | SortedOf::Parameters))
         || is_form(&check.signature.at)
         || check.signed.iter().flat_map(Template::places).any(is_form)
+}
+
+/// The name of the XML document's own element, where the signature is in XML.
+fn top_element(check: &Check) -> Option<String> {
+    match &check.signature.at.root {
+        Root::Xml(path) => path.split('/').nth(1).map(str::to_owned),
+        _ => None,
+    }
+}
+
+fn xml(name: &str, fields: &[(String, String)]) -> String {
+    // What XML cannot hold is left out; a section of character data ends at `]]>`.
+    let text =
+        |text: &str| text.replace(|it: char| it.is_control() && it != '\n', "").replace("]]>", "]]&gt;");
+    let element = |(name, value): &(String, String)| format!("<{name}><![CDATA[{}]]></{name}>", text(value));
+    let elements: String = fields.iter().map(element).collect();
+    format!("<{name}>{elements}</{name}>")
 }
 
 fn carries_query(check: &Check) -> bool {

@@ -99,6 +99,28 @@ fn a_key_may_be_sorted_in() {
 }
 
 #[test]
+fn the_elements_of_a_document_may_be_sorted() {
+    let check = SORTED.replace("param:sign", "xml:/xml/sign").replace("\"parameters\"", "\"xml\"");
+    let check = check.replace("{sorted}{key}", "{sorted}&key={key}");
+    let signed = Signed::new(&with_check(&check).replace("json:/", "xml:/xml/"), PAID);
+    assert_eq!(signed.verify(|_| {}), Ok(1));
+    for (from, to, expected) in [
+        ("1999", "1998", "signature_mismatch"),
+        ("<id>", "<note></note><id>", "ok"),
+        ("<id>", "<note>1</note><id>", "signature_mismatch"),
+        ("<id>", "<amount>1</amount><id>", "duplicate"),
+        ("<id>", "<note><a>1</a></note><id>", "malformed"),
+        ("<id>", "<!-- --><id>", "malformed"),
+        ("<xml>", "<!DOCTYPE xml><xml>", "malformed"),
+        ("<sign>", "<sigh>", "malformed"),
+        ("</xml>", "</xml><xml/>", "malformed"),
+    ] {
+        let got = signed.with_body(|body| body.replacen(from, to, 1)).map(|_| "ok");
+        assert_eq!(got.unwrap_or_else(|reason| reason), expected, "{to}");
+    }
+}
+
+#[test]
 fn hashes_and_rsa_with_md5_sign_and_verify() {
     let rows = [
         ("md5", "utf8", "{json:/id}|{json:/type}|{json:/order}|{json:/amount}|{json:/currency}|{key}"),

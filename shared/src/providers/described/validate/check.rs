@@ -42,7 +42,9 @@ pub(super) fn check(grammar: &Grammar, check: &Check, field: &str) -> Result<(),
     covered(grammar, check, template, field)?;
     keyed(grammar, check, template, &signed)?;
     let inside = match signature.at.root {
-        Root::Json(_) | Root::Form(_) | Root::Item(_) | Root::Param(_) => names(template, &Root::Body),
+        Root::Json(_) | Root::Xml(_) | Root::Form(_) | Root::Item(_) | Root::Param(_) => {
+            names(template, &Root::Body)
+        }
         Root::Query(_) => names(template, &Root::Path),
         _ => false,
     };
@@ -157,6 +159,7 @@ fn sorted(
         Root::Query(_) => rule.of == SortedOf::Query,
         Root::Param(_) => rule.of == SortedOf::Parameters,
         Root::Json(_) => rule.of == SortedOf::Json,
+        Root::Xml(_) => rule.of == SortedOf::Xml,
         _ => true,
     };
     require(fits, format!("{field}.of"), "is not where the signature is")
@@ -187,11 +190,17 @@ fn key_rule(grammar: &Grammar, algorithm: Algorithm, rule: &KeyRule, field: &str
 
 fn signature_rule(check: &Check, rule: &SignatureRule, field: &str) -> Result<(), Problem> {
     let readable = match rule.at.root {
-        Root::Header(_) | Root::Query(_) | Root::Form(_) | Root::Param(_) | Root::Json(_) => true,
+        Root::Header(_) | Root::Query(_) | Root::Form(_) | Root::Param(_) | Root::Json(_) | Root::Xml(_) => {
+            true
+        }
         Root::Item(_) => check.each_item.is_some(),
         _ => false,
     };
-    require(readable, format!("{field}.at"), "must be a header, query, form, param, json or item place")?;
+    require(
+        readable,
+        format!("{field}.at"),
+        "must be a header, query, form, param, json, xml or item place",
+    )?;
     let own = check.each_item.is_none() || matches!(rule.at.root, Root::Item(_));
     require(own, format!("{field}.at"), "is not inside of each item")?;
     for (name, text) in [("separator", &rule.separator), ("assign", &rule.assign), ("take", &rule.take)] {

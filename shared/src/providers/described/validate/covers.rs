@@ -48,7 +48,8 @@ fn fixes(check: &Check, signed: &Place, place: &Place, own: bool) -> bool {
         (Root::Sorted, root) => {
             check.sorted.as_ref().is_some_and(|sorted| sorted.covers(root, &check.signature.at))
         }
-        (Root::Body, Root::Json(_) | Root::Form(_) | Root::Item(_)) | (Root::Path, Root::Query(_)) => true,
+        (Root::Body, Root::Json(_) | Root::Xml(_) | Root::Form(_) | Root::Item(_))
+        | (Root::Path, Root::Query(_)) => true,
         _ => false,
     };
     (own && place.steps.starts_with(steps)) || (within && steps.is_empty())
