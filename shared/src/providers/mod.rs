@@ -213,7 +213,10 @@ impl Provider {
 
     /// Whether its callbacks carry anything that could be forged: a signature or a token.
     pub fn signs(&self) -> bool {
-        !self.credential_fields.is_empty()
+        match &self.verify {
+            Verify::Coded(_) => !self.credential_fields.is_empty(),
+            Verify::Described(description) => description.signs(),
+        }
     }
 
     /// Whether the provider must be asked before all of this callback is known.

@@ -3,6 +3,7 @@
 pub mod ecdsa_keys;
 pub mod form_body;
 pub mod google_envelope;
+pub mod provider_api;
 pub mod rsa_body;
 pub mod rsa_keys;
 
@@ -18,6 +19,8 @@ use crate::callback::UnixSeconds;
 use crate::domain::{Money, SubjectKind};
 use crate::providers::Provider;
 use crate::providers::described::Description;
+
+pub use provider_api::{Exchange, ProviderApi};
 
 static FIXTURES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures");
 
@@ -137,6 +140,16 @@ pub enum PayloadError {
     /// The provider signs something that the sandbox cannot make up.
     #[error("the sandbox cannot sign {0}")]
     NotSignable(String),
+    /// What a provider's API answers is not written down as it should be.
+    #[error("shared/fixtures/{provider}/payloads/{scenario}.answer.json: {problem}")]
+    Exchange {
+        /// The provider.
+        provider: String,
+        /// The scenario.
+        scenario: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A template names a fact that does not exist.
     #[error("the payload names `{{{{{0}}}}}`, which is not a fact")]
     UnknownFact(String),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use paybell_shared::domain::SubjectKind;
-use paybell_shared::sandbox::SignedRequest;
+use paybell_shared::sandbox::{Exchange, SignedRequest};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,8 @@ use thiserror::Error;
 use crate::demo::DemoAccount;
 use crate::simulate::request::callback_path;
 
+/// Where the sandbox is told what providers' APIs answer.
+pub const SANDBOX_ANSWERS: &str = "/sandbox/answers";
 /// Longest wait for one answer; the callback function answers in milliseconds.
 const ANSWER_TIMEOUT_SECONDS: u64 = 30;
 
@@ -177,6 +179,14 @@ impl Client {
     pub async fn ticket(&self, user: &str) -> Result<String, ClientError> {
         let request = self.api(Method::POST, "/tickets").json(&serde_json::json!({ "user": user }));
         read::<Ticket>(&self.call(request).await?).map(|answer| answer.ticket)
+    }
+
+    /// Tells the sandbox what the provider's API answers to Paybell's questions from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put_answers(&self, exchanges: &[Exchange]) -> Result<(), ClientError> {
+        self.call(self.api(Method::PUT, SANDBOX_ANSWERS).json(exchanges)).await.map(drop)
     }
 
     /// Sends a callback as the provider would and returns whatever the answer is.

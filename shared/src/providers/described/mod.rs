@@ -119,6 +119,11 @@ impl Description {
         self.grammar.inquiry.is_some() && inquiry::asks(&self.grammar, verified)
     }
 
+    /// Whether its callbacks carry a signature or a token.
+    pub fn signs(&self) -> bool {
+        !self.grammar.checks.is_empty()
+    }
+
     /// Whether a callback has no signature and was taken as a hint for all that: anybody may have sent it.
     pub fn is_unsigned(&self, raw: &RawCallback) -> bool {
         inquiry::is_unsigned(&self.grammar, raw)

@@ -1,5 +1,6 @@
 //! `paybell simulate`: signs what a provider would sign, with the demo account's sandbox keys, and sends it.
 
+pub mod payload;
 mod perform;
 pub mod plan;
 pub mod request;

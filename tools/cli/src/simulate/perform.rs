@@ -125,6 +125,10 @@ impl Performer<'_> {
         let Delivery { about, request, copies, .. } = delivery;
         let account = &self.facts.account;
         let path = callback_path(account, self.provider.name, request);
+        if !delivery.exchanges.is_empty() {
+            self.client.put_answers(&delivery.exchanges).await?;
+            tell(format!("told the provider's API {} answers", delivery.exchanges.len()));
+        }
         let times = if *copies == 1 { String::new() } else { format!(", {copies} times at once") };
         tell(format!("> {} {path} ({about}, {} bytes{times})", request.method, request.body.len()));
         let copies = (0..*copies).map(|_| self.client.deliver(account, self.provider.name, request));

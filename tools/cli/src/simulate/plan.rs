@@ -3,14 +3,15 @@
 use std::fmt;
 
 use clap::ValueEnum;
-use paybell_shared::callback::signature::sha256;
 use paybell_shared::callback::{Credentials, KeySet, Rejection, UnixSeconds, Verified};
-use paybell_shared::domain::{EventKind, Money, MoneyError, SubjectKind};
-use paybell_shared::providers::{Provider, Reply};
-use paybell_shared::sandbox::{Payload, PayloadError, SandboxKeys, SignedRequest, SimulatedFacts, render};
+use paybell_shared::domain::{EventKind, Money, MoneyError, PaymentEvent, SubjectKind};
+use paybell_shared::providers::{MappingError, Provider, Reply};
+use paybell_shared::sandbox::{Exchange, PayloadError, ProviderApi, SandboxKeys, SignedRequest};
 use thiserror::Error;
 
 use super::request::{forge, raw_callback};
+
+pub use super::payload::{exchanges, sign_payload, simulated_facts};
 
 /// How old the message of [`Scenario::Stale`] is; every protocol that signs a time refuses it.
 pub const STALE_AGE_SECONDS: i64 = 86_400;
@@ -66,8 +67,10 @@ impl Scenario {
     pub fn fits(self, provider: &Provider) -> bool {
         let has = |payload: &str| provider.payload_template(payload).is_some();
         let says = |payload: &str, facts: &[&str]| {
-            let template = provider.payload_template(payload).unwrap_or_default();
-            facts.iter().any(|fact| template.contains(fact))
+            let mut templates = [payload.to_owned(), format!("{payload}.answer")]
+                .into_iter()
+                .filter_map(|name| provider.payload_template(&name));
+            templates.any(|template| facts.iter().any(|fact| template.contains(fact)))
         };
         let told = provider.main_payload();
         let (is_payment, is_hint) =
@@ -130,6 +133,15 @@ pub struct Delivery {
     pub copies: usize,
     /// How it must be answered.
     pub answer: Reply,
+    /// What the provider's API must know before, because it will be asked.
+    pub exchanges: Vec<Exchange>,
+}
+
+/// What the provider tells at one moment: a callback, and what its API answers about it.
+#[derive(Clone)]
+struct Told {
+    request: SignedRequest,
+    exchanges: Vec<Exchange>,
 }
 
 /// How the order must end.
@@ -239,23 +251,24 @@ impl Planner<'_> {
                 ]
             }
             Scenario::Failed => {
-                let request = self.sign("failed", &amount, &amount, self.facts.now)?;
-                let status = self.status_after_failure(&request);
+                let told = self.tell("failed", &amount, &amount, self.facts.now)?;
+                let status = self.status_after_failure(&told);
                 let outcome = Outcome::Is { status, captured_minor: 0, refunded_minor: 0 };
-                vec![Step::Register, self.accepted("the failure", request)?, Step::Await(outcome)]
+                vec![Step::Register, self.accepted("the failure", told)?, Step::Await(outcome)]
             }
             Scenario::Duplicate => {
-                let payment = self.sign(self.main, &amount, &amount, self.facts.now)?;
-                let answer = self.success(&payment)?;
+                let payment = self.tell(self.main, &amount, &amount, self.facts.now)?;
+                let answer = self.success(&payment.request)?;
                 vec![
                     Step::Register,
                     self.accepted("the callback", payment.clone())?,
                     self.accepted("the same again", payment.clone())?,
                     Step::Send(Delivery {
                         about: "the same, many at once",
-                        request: payment,
+                        request: payment.request,
                         copies: DUPLICATES_AT_ONCE,
                         answer,
+                        exchanges: payment.exchanges,
                     }),
                     Step::Await(paid),
                 ]
@@ -268,11 +281,11 @@ impl Planner<'_> {
             Scenario::WrongAmount => {
                 let other_minor = if amount_minor == 1 { 2 } else { 1 };
                 let other = Money::from_minor(other_minor, amount.currency().clone())?;
-                let request = self.sign(self.main, &other, &other, self.facts.now)?;
+                let told = self.tell(self.main, &other, &other, self.facts.now)?;
                 let outcome = Outcome::Is { status: "held", captured_minor: other_minor, refunded_minor: 0 };
                 vec![
                     Step::Register,
-                    self.accepted("a payment of another amount", request)?,
+                    self.accepted("a payment of another amount", told)?,
                     Step::Await(outcome),
                 ]
             }
@@ -283,19 +296,19 @@ impl Planner<'_> {
 
     fn payment(&self) -> Result<Step, PlanError> {
         let amount = &self.facts.amount;
-        self.accepted("the callback", self.sign(self.main, amount, amount, self.facts.now)?)
+        self.accepted("the callback", self.tell(self.main, amount, amount, self.facts.now)?)
     }
 
     fn refund(&self, refund: &Money) -> Result<Step, PlanError> {
         let whole = *refund == self.facts.amount;
         let template = if whole { "refunded" } else { "partial-refund" };
-        let request = self.sign(template, &self.facts.amount, refund, self.facts.now)?;
-        self.accepted(if whole { "the refund" } else { "the partial refund" }, request)
+        let told = self.tell(template, &self.facts.amount, refund, self.facts.now)?;
+        self.accepted(if whole { "the refund" } else { "the partial refund" }, told)
     }
 
     fn forged(&self) -> Result<Vec<Step>, PlanError> {
         let amount = &self.facts.amount;
-        let genuine = self.sign(self.main, amount, amount, self.facts.now)?;
+        let genuine = self.tell(self.main, amount, amount, self.facts.now)?.request;
         let forged =
             forge(&genuine, |request| matches!(self.verify(request), Err(Rejection::SignatureMismatch)))
                 .ok_or_else(|| PlanError::NoSignature(self.provider.name.to_owned()))?;
@@ -309,11 +322,11 @@ impl Planner<'_> {
     fn stale(&self, paid: Outcome) -> Result<Vec<Step>, PlanError> {
         let amount = &self.facts.amount;
         let sent_at = UnixSeconds(self.facts.now.0 - STALE_AGE_SECONDS);
-        let old = self.sign(self.main, amount, amount, sent_at)?;
-        if self.verify(&old).is_err() {
+        let old = self.tell(self.main, amount, amount, sent_at)?;
+        if self.verify(&old.request).is_err() {
             return Ok(vec![
                 Step::Register,
-                self.rejected("a callback that was signed yesterday", old),
+                self.rejected("a callback that was signed yesterday", old.request),
                 Step::Await(Outcome::Unchanged),
             ]);
         }
@@ -331,8 +344,9 @@ impl Planner<'_> {
     }
 
     /// Some providers tell no failure but that the payment was given up or has expired.
-    fn status_after_failure(&self, request: &SignedRequest) -> &'static str {
-        let events = self.verified(request).ok().and_then(|verified| self.provider.normalise(&verified).ok());
+    fn status_after_failure(&self, told: &Told) -> &'static str {
+        let verified = self.verified(&told.request).ok();
+        let events = verified.and_then(|verified| self.events(&verified, &told.exchanges).ok());
         match events.as_deref() {
             Some([event]) if event.kind == EventKind::PaymentExpired => "expired",
             Some([event]) if event.kind == EventKind::PaymentCancelled => "cancelled",
@@ -340,14 +354,23 @@ impl Planner<'_> {
         }
     }
 
-    fn accepted(&self, about: &'static str, request: SignedRequest) -> Result<Step, PlanError> {
+    fn events(&self, verified: &Verified, exchanges: &[Exchange]) -> Result<Vec<PaymentEvent>, MappingError> {
+        if exchanges.is_empty() {
+            return self.provider.normalise(verified);
+        }
+        let keys = KeySet::new("sandbox", self.keys.key_set.clone());
+        ProviderApi::with(exchanges.iter().cloned()).events(self.provider, verified, &keys, self.facts.now)
+    }
+
+    fn accepted(&self, about: &'static str, told: Told) -> Result<Step, PlanError> {
+        let Told { request, exchanges } = told;
         let answer = self.success(&request)?;
-        Ok(Step::Send(Delivery { about, request, copies: 1, answer }))
+        Ok(Step::Send(Delivery { about, request, copies: 1, answer, exchanges }))
     }
 
     fn rejected(&self, about: &'static str, request: SignedRequest) -> Step {
         let answer = self.provider.answers.failure(401).into();
-        Step::Send(Delivery { about, request, copies: 1, answer })
+        Step::Send(Delivery { about, request, copies: 1, answer, exchanges: Vec::new() })
     }
 
     fn success(&self, request: &SignedRequest) -> Result<Reply, PlanError> {
@@ -365,13 +388,13 @@ impl Planner<'_> {
         self.provider.verify(&raw, &credentials, self.facts.now)
     }
 
-    fn sign(
+    fn tell(
         &self,
         scenario: &str,
         amount: &Money,
         refund: &Money,
         sent_at: UnixSeconds,
-    ) -> Result<SignedRequest, PlanError> {
+    ) -> Result<Told, PlanError> {
         let simulated = simulated_facts(
             &self.facts.account,
             self.provider.name,
@@ -381,62 +404,9 @@ impl Planner<'_> {
             refund,
             sent_at,
         );
-        Ok(sign_payload(self.provider, self.keys, scenario, &simulated)?)
+        Ok(Told {
+            request: sign_payload(self.provider, self.keys, scenario, &simulated)?,
+            exchanges: exchanges(self.provider, self.keys, scenario, &simulated)?,
+        })
     }
-}
-
-/// Signs the provider's payload for `scenario` with the facts filled in.
-///
-/// # Errors
-/// [`PayloadError`] when there is no such payload or it names a fact that does not exist.
-pub fn sign_payload(
-    provider: &Provider,
-    keys: &SandboxKeys,
-    scenario: &str,
-    facts: &SimulatedFacts,
-) -> Result<SignedRequest, PayloadError> {
-    let no_template =
-        || PayloadError::NoTemplate { provider: provider.name.into(), scenario: scenario.into() };
-    let template = provider
-        .payload_template(scenario)
-        .or_else(|| provider.payload_template(scenario_without_own_template(scenario)?))
-        .ok_or_else(no_template)?;
-    let content = render(template, facts, keys)?;
-    let (event_id, path) = (facts.event_id.clone(), facts.path.clone());
-    let payload = Payload { content, event_id, sent_at: facts.now, path };
-    provider.sandbox.sign(keys, &payload)
-}
-
-/// The facts of one callback about an order; the provider's ids are derived from the order's.
-pub fn simulated_facts(
-    account: &str,
-    provider: &str,
-    order_id: &str,
-    scenario: &str,
-    amount: &Money,
-    refund: &Money,
-    now: UnixSeconds,
-) -> SimulatedFacts {
-    let refund_minor = refund.amount_minor().to_string();
-    SimulatedFacts {
-        event_id: digits(&[provider, order_id, scenario, &amount.amount_minor().to_string(), &refund_minor]),
-        order_id: order_id.to_owned(),
-        transaction_id: digits(&[provider, order_id, "transaction"]),
-        refund_id: digits(&[provider, order_id, "refund", &refund_minor]),
-        amount: amount.clone(),
-        refund: refund.clone(),
-        now,
-        path: format!("/callbacks/{account}/{provider}"),
-    }
-}
-
-/// A partial refund is told like a whole one with another amount, except where a provider has its own template.
-fn scenario_without_own_template(scenario: &str) -> Option<&'static str> {
-    (scenario == "partial-refund").then_some("refunded")
-}
-
-/// An id of 20 decimal digits, the form that every provider's documents allow.
-fn digits(facts: &[&str]) -> String {
-    let digest = sha256(facts.join("\n").as_bytes());
-    digest.iter().take(20).map(|byte| char::from(b'0' + byte % 10)).collect()
 }

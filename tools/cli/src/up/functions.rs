@@ -15,7 +15,7 @@ use thiserror::Error;
 
 /// API Gateway waits this long for a function.
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(29);
-/// The timeout of `apply` and `notify`.
+/// The timeout of `apply`, `reconcile` and `notify`.
 pub const TRIGGER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A function: an event in, a response out.
@@ -40,6 +40,8 @@ pub struct Functions {
     pub connections: WebSocketFunction,
     /// Applies queued callbacks to orders.
     pub apply: QueueFunction,
+    /// Asks providers about hints.
+    pub reconcile: QueueFunction,
     /// Tells users what changed.
     pub notify: StreamFunction,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::serve::ListenerExt as _;
 use paybell_shared::aws::{Adapters, Clients, tables};
 use paybell_shared::config::{Config, TableNames};
+use paybell_shared::https::{HttpsLimits, HttpsTransport};
 use paybell_shared::ports::{Clock, SystemClock, SystemRandom};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ use super::gateway::hub::Hub;
 use super::gateway::{self, Gateway};
 use super::internal::{self, Services};
 use super::queue::{Redrive, Store};
+use super::sandbox::Sandbox;
 use super::triggers::queue::QueueMapping;
 use super::triggers::stream::StreamMapping;
 use super::triggers::{self, Stopping, stopped};
@@ -38,6 +40,8 @@ const RECEIVES_MAX: u32 = 110;
 const STREAM_RECORD_FAILURES_MAX: u32 = 30;
 /// Batches of callbacks that are applied side by side.
 const APPLY_CONCURRENCY: usize = 4;
+/// Batches of hints that are asked about side by side.
+const RECONCILE_CONCURRENCY: usize = 2;
 const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How long a graceful stop waits for what is running, for each of its steps.
 const STOP_MAX: Duration = Duration::from_secs(4);
@@ -80,13 +84,16 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     accounts::store(&demo, adapters.accounts.as_ref()).await?;
 
     let (stop, stopping) = watch::channel(false);
-    let functions = functions(&adapters, &clock);
+    let way_out = Arc::new(HttpsTransport::new(HttpsLimits::QUESTION));
+    let sandbox = Arc::new(Sandbox::new(&demo, way_out));
+    let functions = functions(&adapters, &sandbox, &clock);
     let mut tasks = start_triggers(&functions, &store, &dynamodb, &config.tables, &clock, &stopping);
     let gateway = Gateway {
         functions,
         hub: Arc::clone(&hub),
         store: Arc::clone(&store),
         dynamodb: dynamodb.clone(),
+        sandbox,
         clock,
         about: help::about(&place, &demo, &adapters.providers).into(),
         stopping: stopping.clone(),
@@ -149,10 +156,13 @@ async fn create_queues(store: &Store) -> Result<(), StartError> {
 }
 
 /// The handlers with the ports that their Lambda binaries give them.
-fn functions(adapters: &Adapters, clock: &Arc<dyn Clock>) -> Functions {
+fn functions(adapters: &Adapters, sandbox: &Arc<Sandbox>, clock: &Arc<dyn Clock>) -> Functions {
     macro_rules! function {
-        ($crate_name:ident, |$event:pat_param, $ports:ident, $clock:ident| $call:expr) => {{
-            let (ports, clock) = (Arc::new($crate_name::Ports::new(adapters)), Arc::clone(clock));
+        ($crate_name:ident, |$event:pat_param, $ports:ident, $clock:ident| $call:expr) => {
+            function!($crate_name::Ports::new(adapters), |$event, $ports, $clock| $call)
+        };
+        ($new_ports:expr, |$event:pat_param, $ports:ident, $clock:ident| $call:expr) => {{
+            let (ports, clock) = (Arc::new($new_ports), Arc::clone(clock));
             Arc::new(move |$event| {
                 let ($ports, $clock) = (Arc::clone(&ports), Arc::clone(&clock));
                 Box::pin(async move { $call.await }) as futures_util::future::BoxFuture<'static, _>
@@ -179,6 +189,12 @@ fn functions(adapters: &Adapters, clock: &Arc<dyn Clock>) -> Functions {
         apply: function!(apply_function, |(event, deadline_ms), ports, clock| {
             apply_function::handle(event, &ports, clock.as_ref(), deadline_ms)
         }),
+        reconcile: function!(
+            reconcile_function::Ports::new(adapters, Arc::clone(sandbox) as _, Arc::clone(clock)),
+            |(event, deadline_ms), ports, clock| {
+                reconcile_function::handle(event, &ports, clock.as_ref(), deadline_ms)
+            }
+        ),
         notify: function!(notify_function, |event, ports, clock| {
             notify_function::handle(event, &ports, clock.as_ref())
         }),
@@ -194,15 +210,20 @@ fn start_triggers(
     stopping: &Stopping,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for _ in 0..APPLY_CONCURRENCY {
+    for (queue, function, concurrency) in [
+        (CALLBACKS_QUEUE, &functions.apply, APPLY_CONCURRENCY),
+        (HINTS_QUEUE, &functions.reconcile, RECONCILE_CONCURRENCY),
+    ] {
         let mapping = QueueMapping {
             store: Arc::clone(store),
-            queue: CALLBACKS_QUEUE.to_owned(),
-            function: Arc::clone(&functions.apply),
+            queue: queue.to_owned(),
+            function: Arc::clone(function),
             timeout: TRIGGER_TIMEOUT,
             clock: Arc::clone(clock),
         };
-        tasks.spawn(triggers::queue::run(mapping, stopping.clone()));
+        for _ in 0..concurrency {
+            tasks.spawn(triggers::queue::run(mapping.clone(), stopping.clone()));
+        }
     }
     let mapping = StreamMapping {
         dynamodb: dynamodb.clone(),

@@ -11,6 +11,7 @@ mod help;
 mod host;
 mod internal;
 mod queue;
+mod sandbox;
 mod triggers;
 
 use std::io::{self, IsTerminal};

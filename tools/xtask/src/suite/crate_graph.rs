@@ -20,6 +20,7 @@ const WALLS: &[Wall] = &[
     },
     functions("callback-function"),
     functions("apply-function"),
+    functions("reconcile-function"),
     functions("notify-function"),
     functions("connections-function"),
     functions("orders-function"),

@@ -25,6 +25,7 @@ use self::routes::Target;
 use super::dynamodb::DynamoDb;
 use super::functions::{Functions, HTTP_TIMEOUT, InvocationError, invoke};
 use super::queue::Store;
+use super::sandbox::{self, Sandbox};
 use super::triggers::Stopping;
 
 /// What a function sees of a body: one byte more than `callback` takes, so that it can give the provider's own answer
@@ -46,6 +47,8 @@ pub struct Gateway {
     pub store: Arc<Store>,
     /// The tables.
     pub dynamodb: DynamoDb,
+    /// The provider's side of the demo account.
+    pub sandbox: Arc<Sandbox>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The text of `GET /`.
@@ -56,12 +59,14 @@ pub struct Gateway {
 
 /// The gateway's routes.
 pub fn router(gateway: Gateway) -> Router {
+    let sandbox = sandbox::router(Arc::clone(&gateway.sandbox));
     Router::new()
         .route("/", get(|State(gateway): State<Gateway>| async move { gateway.about.to_string() }))
         .route("/health", get(health))
         .route("/ws", get(websocket::upgrade))
         .fallback(call)
         .with_state(gateway)
+        .merge(sandbox)
 }
 
 /// 200 as long as what is acknowledged can be made durable.

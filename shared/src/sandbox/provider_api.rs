@@ -1,0 +1,184 @@
+//! A provider's API in memory: it answers what the simulator told it before, to whoever asks as the provider wants it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{PayloadError, SandboxKeys, SimulatedFacts, render};
+use crate::callback::{Fetched, KeySet, UnixSeconds, Verified};
+use crate::domain::PaymentEvent;
+use crate::ports::{FetchResponse, PortError, Transport};
+use crate::providers::{FetchMethod, FetchRequest, MappingError, Provider};
+
+/// Most exchanges that are kept.
+const EXCHANGES_MAX: usize = 10_000;
+
+/// A request that a provider's API expects, written down from its documents, and its answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// HTTP method.
+    pub method: String,
+    /// The whole address.
+    pub url: String,
+    /// Headers that must be there, by name in lower case: without them the API knows nobody.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// User and password of HTTP Basic authentication that must be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic: Option<(String, String)>,
+    /// HTTP status of the answer.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// Its body.
+    pub body: Value,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+impl Exchange {
+    fn answer(&self, request: &FetchRequest) -> FetchResponse {
+        let method = match request.method {
+            FetchMethod::Get => "GET",
+            FetchMethod::Post => "POST",
+        };
+        let basic = self.basic.as_ref().map(|(user, password)| {
+            ("authorization".to_owned(), format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+        });
+        let has = |name: &String, value: &String| {
+            let mut values = request.headers.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name));
+            values.next().is_some_and(|(_, have)| have == value) && values.next().is_none()
+        };
+        let mut expected = self.headers.iter().chain(basic.as_ref().map(|(name, value)| (name, value)));
+        if method != self.method {
+            error(405)
+        } else if !expected.all(|(name, value)| has(name, value)) {
+            error(401)
+        } else {
+            FetchResponse {
+                status: self.status,
+                max_age_seconds: None,
+                body: self.body.to_string().into_bytes(),
+            }
+        }
+    }
+}
+
+fn error(status: u16) -> FetchResponse {
+    FetchResponse { status, max_age_seconds: None, body: b"{}".to_vec() }
+}
+
+/// The API of every provider.
+#[derive(Default)]
+pub struct ProviderApi {
+    exchanges: Mutex<HashMap<String, Exchange>>,
+}
+
+impl ProviderApi {
+    /// An API that answers these.
+    pub fn with(exchanges: impl IntoIterator<Item = Exchange>) -> Self {
+        let api = Self::default();
+        exchanges.into_iter().for_each(|exchange| api.put(exchange));
+        api
+    }
+
+    /// From now on this is the answer at its address.
+    pub fn put(&self, exchange: Exchange) {
+        let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        if exchanges.len() >= EXCHANGES_MAX {
+            exchanges.clear();
+        }
+        exchanges.insert(exchange.url.clone(), exchange);
+    }
+
+    /// The answer to a request: 404 where nothing is known, 405 for another method, 401 for a stranger.
+    pub fn answer(&self, request: &FetchRequest) -> FetchResponse {
+        let exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        exchanges.get(&request.url).map_or_else(|| error(404), |exchange| exchange.answer(request))
+    }
+
+    /// The events that come of a callback of which the provider must be asked.
+    ///
+    /// # Errors
+    /// [`MappingError`] when nothing can be asked, or the answer is none to what was asked.
+    pub fn events(
+        &self,
+        provider: &Provider,
+        about: &Verified,
+        keys: &KeySet,
+        now: UnixSeconds,
+    ) -> Result<Vec<PaymentEvent>, MappingError> {
+        let mut events = Vec::new();
+        for request in provider.inquiries(about, keys)? {
+            let FetchResponse { status, body, .. } = self.answer(&request);
+            if status != 200 {
+                return Err(MappingError::field(format!("status {status}")));
+            }
+            let answer = provider.answered(about, &Fetched::new(status, body, now), keys)?;
+            events.extend(provider.normalise(&answer)?);
+        }
+        Ok(events)
+    }
+}
+
+#[async_trait]
+impl Transport for ProviderApi {
+    async fn send(&self, _account: &str, request: &FetchRequest) -> Result<FetchResponse, PortError> {
+        Ok(self.answer(request))
+    }
+}
+
+impl Provider {
+    /// What its API is asked and answers in a scenario, out of `payloads/{scenario}.answer.json`: none where it is
+    /// not asked.
+    ///
+    /// # Errors
+    /// [`PayloadError`] when the file names a fact that does not exist, or is no list of exchanges.
+    pub fn exchanges(
+        &self,
+        scenario: &str,
+        facts: &SimulatedFacts,
+        keys: &SandboxKeys,
+    ) -> Result<Vec<Exchange>, PayloadError> {
+        let Some(template) = self.payload_template(&format!("{scenario}.answer")) else {
+            return Ok(Vec::new());
+        };
+        let rendered = render(template, facts, keys)?;
+        serde_json::from_str(&rendered).map_err(|error| PayloadError::Exchange {
+            provider: self.name.to_owned(),
+            scenario: scenario.to_owned(),
+            problem: error.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_told_nothing() {
+        let exchange = serde_json::json!({
+            "method": "GET", "url": "https://api.example.com/payments/1",
+            "headers": {"api-version": "2"}, "basic": ["user", "pass"], "body": {"id": 1},
+        });
+        let api = ProviderApi::with([serde_json::from_value::<Exchange>(exchange).unwrap()]);
+        let genuine = FetchRequest::get("api.example.com", "https://api.example.com/payments/1")
+            .with_header("Api-Version", "2")
+            .with_header("authorization", "Basic dXNlcjpwYXNz");
+        let check = |request: &FetchRequest, status: u16| assert_eq!(api.answer(request).status, status);
+        check(&genuine, 200);
+        assert_eq!(api.answer(&genuine).body, br#"{"id":1}"#);
+        check(&FetchRequest { method: FetchMethod::Post, ..genuine.clone() }, 405);
+        check(&FetchRequest { url: "https://api.example.com/payments/2".into(), ..genuine.clone() }, 404);
+        check(&FetchRequest { headers: genuine.headers[..1].to_vec(), ..genuine.clone() }, 401);
+        check(&FetchRequest { headers: genuine.headers[1..].to_vec(), ..genuine.clone() }, 401);
+        check(&genuine.with_header("authorization", "Bearer x"), 401);
+    }
+}
