@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use paybell_cli::client::SANDBOX_ANSWERS;
 use paybell_shared::domain::SubjectKind;
-use paybell_shared::sandbox::SignedRequest;
+use paybell_shared::sandbox::{Exchange, SignedRequest};
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -120,6 +121,14 @@ impl Api {
             let Some(last) = page.last() else { return entries };
             cursor = last["cursor"].as_str().expect("an inbox entry has a cursor").to_owned();
             entries.extend(page);
+        }
+    }
+
+    /// Tells the sandbox what a provider's API answers from now on.
+    pub async fn put_answers(&self, exchanges: &[Exchange]) {
+        if !exchanges.is_empty() {
+            let answer = self.call(Method::PUT, SANDBOX_ANSWERS, Some(&json!(exchanges))).await;
+            assert_eq!(answer.status, 204, "{answer:?}");
         }
     }
 

@@ -41,14 +41,14 @@ fn changed_callbacks_are_rejected() {
     let mut table = String::new();
     for case in cases() {
         let paid = case.request(case.main());
-        let genuine = case.judge(&paid);
+        let genuine = case.effect(&paid);
         table.push_str(&format!("{}\n", case.name()));
         for (mutation, must) in mutations_of(case) {
             let changed: Vec<SignedRequest> =
                 (mutation.apply)(&paid).into_iter().filter(|changed| *changed != paid).collect();
             let mut words: Vec<&str> = Vec::new();
             for request in &changed {
-                let verdict = case.judge(request);
+                let verdict = case.effect(request);
                 if passes(&verdict, must, &genuine) {
                     findings.note(format!("{}: {}: {}", case.name(), mutation.name, word(&verdict)));
                 }
@@ -81,7 +81,7 @@ fn single_flipped_bits_are_noticed() {
     let mut findings = Findings::default();
     for case in cases() {
         let request = case.request(case.main());
-        let genuine = case.judge(&request);
+        let genuine = case.effect(&request);
         for place in signature_places(&request) {
             if passes(&case.judge(&with_flipped_byte(&request, place, 1)), Must::Reject, &genuine) {
                 findings.note(format!("{}: a flipped bit in the signature passes", case.name()));
@@ -96,7 +96,7 @@ fn single_flipped_bits_are_noticed() {
                     (Covers::Nothing, _) if in_body => continue,
                     _ => Must::NotChangeMeaning,
                 };
-                if passes(&case.judge(&changed), must, &genuine) {
+                if passes(&case.effect(&changed), must, &genuine) {
                     findings.note(format!("{}: {place:?} with mask {mask}", case.name()));
                 }
             }
@@ -116,9 +116,9 @@ fn only_active_keys_of_the_account_count() {
             ("the account's key", vec![own.clone()], true),
             ("the new key beside the old", vec![own.clone(), other.clone()], true),
             ("the old key beside the new", vec![other.clone(), own.clone()], true),
-            ("somebody else's key", vec![other.clone()], false),
+            ("somebody else's key", vec![other.clone()], !case.provider.signs()),
             ("a retired key", vec![retired.clone()], false),
-            ("a retired key beside an active one", vec![other, retired], false),
+            ("a retired key beside an active one", vec![other, retired], !case.provider.signs()),
             ("no key", Vec::new(), false),
         ];
         for (about, key_sets, genuine) in table {
@@ -128,7 +128,7 @@ fn only_active_keys_of_the_account_count() {
             if verdict.is_genuine() != Some(genuine) {
                 findings.note(format!("{}: {about}: {}", case.name(), word(&verdict)));
             }
-            if genuine {
+            if genuine && case.provider.signs() {
                 let verified = case.provider.verify(&case.raw(&request), &credentials, NOW).unwrap();
                 assert_eq!(verified.key_set_id(), "own", "{}: {about}", case.name());
             }
@@ -287,7 +287,7 @@ fn random_damage_never_passes() {
     let mut findings = Findings::default();
     for case in cases() {
         let paid = case.request(case.main());
-        let genuine = case.judge(&paid);
+        let genuine = case.effect(&paid);
         let places = places(&paid);
         for _ in 0..ROUNDS {
             let mut changed = paid.clone();

@@ -95,14 +95,14 @@ async fn genuine_callbacks_are_queued_and_then_acknowledged() {
         let messages = house.queue.messages();
         assert_eq!(messages.len(), 1, "{}", case.name());
         let verified = Verified::from_queue(&messages[0]).unwrap();
-        assert_eq!(case.provider.normalise(&verified).unwrap(), case.events(case.main()));
+        assert_eq!(case.events_of(&verified, case.main()), case.events(case.main()));
         assert_eq!(verified.raw().body(), paid.body, "{}: the queue carries the bytes", case.name());
     }
 }
 
 #[tokio::test]
 async fn forged_callbacks_get_401_and_leave_no_trace() {
-    for case in cases() {
+    for case in cases().iter().filter(|case| case.provider.signs()) {
         let house = House::new().await;
         let forged = forge(&case.request(case.main()), |changed| {
             matches!(
@@ -158,6 +158,10 @@ async fn a_callback_belongs_to_one_account_and_one_provider() {
         };
         house.accounts.put_credentials("other", case.name(), &theirs).await.unwrap();
         let crossed = house.answer("other", case.name(), &paid).await;
+        if !case.provider.signs() {
+            // Nothing says whose it is: the other account asks about it with its own key.
+            continue;
+        }
         assert_answer(&crossed, case.provider.answers.failure(401).into(), case.name());
         for other in cases().iter().filter(|other| other.name() != case.name()) {
             let crossed = house.answer(ACCOUNT, other.name(), &paid).await;
@@ -197,7 +201,7 @@ async fn what_is_not_durable_is_not_acknowledged() {
 
 #[tokio::test]
 async fn a_forged_body_is_never_in_the_answer() {
-    for case in cases() {
+    for case in cases().iter().filter(|case| case.provider.signs()) {
         let house = House::new().await;
         let paid = case.request(case.main());
         let place = signature_places(&paid)[0];

@@ -122,6 +122,17 @@ impl Inquiry {
         }
     }
 
+    /// Accepts a key set that can ask.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`].
+    pub fn require_configured(&self, keys: &KeySet) -> Result<(), Rejection> {
+        match self {
+            Self::Coded { .. } => Ok(()),
+            Self::Described(description) => description.require_asking(keys),
+        }
+    }
+
     /// What to ask, with the account's key set.
     ///
     /// # Errors

@@ -272,7 +272,8 @@ impl Provider {
     /// Proves a callback genuine and meant for this account: what a live callback must pass.
     ///
     /// # Errors
-    /// As [`Provider::verify`], and [`Rejection::Unconfigured`] when a key set would accept other merchants' callbacks.
+    /// As [`Provider::verify`], and [`Rejection::Unconfigured`] when a key set would accept other merchants' callbacks,
+    /// or cannot ask the provider what the callback leaves open.
     pub fn accept(
         &self,
         raw: &RawCallback,
@@ -284,7 +285,12 @@ impl Provider {
                 Verify::Coded(_) => (self.addressee)(keys)?,
                 Verify::Described(description) => description.require_addressee(keys)?,
             }
-            self.verify_with(raw, keys, now)
+            let verified = self.verify_with(raw, keys, now)?;
+            match &self.inquiry {
+                Some(inquiry) if self.must_ask(&verified) => inquiry.require_configured(keys)?,
+                _ => {}
+            }
+            Ok(verified)
         })
     }
 

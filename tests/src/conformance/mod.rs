@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use paybell_cli::simulate::plan::{sign_payload, simulated_facts};
+use paybell_cli::simulate::plan::{exchanges, sign_payload, simulated_facts};
 use paybell_cli::simulate::request::raw_callback;
 use paybell_cli::verify::vector::{Verdict, judge};
-use paybell_shared::callback::{Credentials, KeySet, RawCallback, UnixSeconds};
+use paybell_shared::callback::{Credentials, KeySet, Origin, RawCallback, UnixSeconds, Verified};
 use paybell_shared::domain::{Currency, Money, PaymentEvent};
 use paybell_shared::providers::{Provider, Registry, Reply};
-use paybell_shared::sandbox::{SandboxKeys, SignedRequest, SimulatedFacts};
+use paybell_shared::sandbox::{ProviderApi, SandboxKeys, SignedRequest, SimulatedFacts};
 
 /// The time of receipt in all cases: 2026-01-01T00:00:00Z.
 pub const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
@@ -130,12 +130,37 @@ impl Case {
         self.provider.success(&verified.expect("the request is genuine"))
     }
 
-    /// The events of a genuine payload.
-    pub fn events(&self, payload: &str) -> Vec<PaymentEvent> {
-        match self.judge(&self.request(payload)) {
-            Verdict::Genuine(events) => events,
-            other => panic!("{} {payload} is genuine, but: {other:?}", self.name()),
+    /// What comes of a request: as [`Case::judge`], but nothing comes of a hint itself, whatever it claims.
+    pub fn effect(&self, request: &SignedRequest) -> Verdict {
+        match self.provider.verify(&self.raw(request), &self.credentials(), NOW) {
+            Ok(verified) if verified.origin() == Origin::Hint => Verdict::Genuine(Vec::new()),
+            _ => self.judge(request),
         }
+    }
+
+    /// The events of a genuine payload: those that it proves, and those of the provider's answer where it is asked.
+    pub fn events(&self, payload: &str) -> Vec<PaymentEvent> {
+        let verified = self.provider.verify(&self.raw(&self.request(payload)), &self.credentials(), NOW);
+        let verified = verified.unwrap_or_else(|error| panic!("{} {payload}: {error}", self.name()));
+        self.events_of(&verified, payload)
+    }
+
+    /// The events of a genuine payload that was proved already.
+    pub fn events_of(&self, verified: &Verified, payload: &str) -> Vec<PaymentEvent> {
+        let unreadable = |error| panic!("{} {payload} is genuine, but: {error}", self.name());
+        let exchanges = exchanges(self.provider, &self.keys, payload, &self.facts(payload, NOW))
+            .unwrap_or_else(|error| panic!("{} {payload}: {error}", self.name()));
+        if exchanges.is_empty() {
+            return self.provider.normalise(verified).unwrap_or_else(unreadable);
+        }
+        let mut events = match verified.origin() {
+            Origin::Hint => Vec::new(),
+            _ => self.provider.normalise(verified).unwrap_or_else(unreadable),
+        };
+        let answered =
+            ProviderApi::with(exchanges).events(self.provider, verified, &key_set("own", &self.keys), NOW);
+        events.extend(answered.unwrap_or_else(unreadable));
+        events
     }
 
     fn money(&self, amount_minor: i128) -> Money {

@@ -88,11 +88,25 @@ fn unsigned_hint(
     if !is_there {
         return Err(missing.unwrap_or(Rejection::MissingSignature));
     }
-    // Whoever cannot ask must not acknowledge: nobody would ever learn what it was about.
-    for field in rule.credentials() {
-        scope.keys.map_or(Err(Rejection::unconfigured(field)), |keys| keys.text(field))?;
-    }
+    scope.keys.map_or(Err(Rejection::MissingSignature), |keys| require_configured(rule, keys))?;
     Ok(Verified::hint(raw, now))
+}
+
+/// Accepts a key set that can ask. Whoever cannot must not acknowledge what he would have to ask about: nobody would
+/// ever learn of it.
+pub(super) fn require_configured(rule: &InquiryRule, keys: &KeySet) -> Result<(), Rejection> {
+    rule.credentials().into_iter().try_for_each(|field| keys.text(field).map(|_| ()))?;
+    match &rule.base_url {
+        Some(field) => own_server(keys.text(field)?, rule.host_suffix.as_deref())
+            .map(|_| ())
+            .ok_or_else(|| Rejection::unconfigured(field.as_str())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a key set that holds something else than a text where asking needs one: it is half-configured.
+pub(super) fn require_usable(rule: &InquiryRule, keys: &KeySet) -> Result<(), Rejection> {
+    rule.credentials().into_iter().try_for_each(|field| keys.text_if_any(field).map(|_| ()))
 }
 
 /// Whether a signed callback says something of which the provider must be asked.

@@ -129,6 +129,14 @@ impl Description {
         inquiry::is_unsigned(&self.grammar, raw)
     }
 
+    /// Accepts a key set that can ask the provider.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`].
+    pub fn require_asking(&self, keys: &KeySet) -> Result<(), Rejection> {
+        self.grammar.inquiry.as_ref().map_or(Ok(()), |rule| inquiry::require_configured(rule, keys))
+    }
+
     /// What to ask the provider about a callback, with the account's key set.
     ///
     /// # Errors

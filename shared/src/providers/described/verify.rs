@@ -28,6 +28,9 @@ pub(super) fn verify(
     keys: &KeySet,
     now: UnixSeconds,
 ) -> Result<Verified, Rejection> {
+    if let Some(rule) = &grammar.inquiry {
+        inquiry::require_usable(rule, keys)?;
+    }
     if let Some(outcome) = inquiry::unsigned(grammar, raw, keys, now) {
         return outcome;
     }
