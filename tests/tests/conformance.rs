@@ -295,7 +295,7 @@ fn random_damage_never_passes() {
                 let place = places[random.usize(..places.len())];
                 changed = with_flipped_byte(&changed, place, random.u8(1..));
             }
-            let verdict = case.judge(&changed);
+            let verdict = case.effect(&changed);
             if case.provider.covers != Covers::Nothing && passes(&verdict, Must::NotChangeMeaning, &genuine) {
                 findings.note(format!("{}: random damage passes", case.name()));
             }
