@@ -32,6 +32,10 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("midtrans", include_str!("midtrans.toml")),
     described("paddle", include_str!("paddle.toml")),
     &super::paddle_classic::PROVIDER,
+    described("bitpay", include_str!("bitpay.toml")),
+    described("cashfree", include_str!("cashfree.toml")),
+    described("flutterwave", include_str!("flutterwave.toml")),
+    described("mollie", include_str!("mollie.toml")),
     &super::paypal::PROVIDER,
     &super::paytm::PROVIDER,
     described("phonepe_v2", include_str!("phonepe_v2.toml")),
@@ -48,6 +52,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::wechatpay_v3::PROVIDER,
     described("wise", include_str!("wise.toml")),
     described("worldline", include_str!("worldline.toml")),
+    described("xendit", include_str!("xendit.toml")),
 ]);
 
 /// The built-in providers, in the order in which they are listed.

@@ -318,8 +318,11 @@ pub(super) fn normalise(
     let request = Request::new(answer.raw(), answer.content());
     let content = request.json().map_err(|_| MappingError::Content)?;
     let mut events = Vec::new();
+    let is_there = |place| Scope::of(&request).bytes(place).ok().flatten().is_some();
     for rule in rule.events.iter().filter(|rule| has_items(rule, content)) {
-        events.extend(normalise::read(rule, provider, answer)?);
+        if rule.when.as_ref().is_none_or(is_there) {
+            events.extend(normalise::read(rule, provider, answer)?);
+        }
     }
     Ok(events)
 }

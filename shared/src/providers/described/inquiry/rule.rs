@@ -37,7 +37,8 @@ pub(crate) struct InquiryRule {
     pub identity: Vec<IdentityRule>,
     /// Every one of these whose conditions hold is sent.
     pub requests: Vec<RequestRule>,
-    /// What an answer means: the answer as a whole, or the members of its lists, with the places of the answer.
+    /// What an answer means: the answer as a whole, or the members of its lists, with the places of the answer. One with
+    /// `when` reads the answers that have something there.
     pub events: Vec<EventsRule>,
 }
 
@@ -88,7 +89,7 @@ pub(crate) struct BasicRule {
     pub password: Template,
 }
 
-/// What must stand at a place.
+/// A place at which something must stand.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Condition {

@@ -44,6 +44,9 @@ pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(),
     }
     require(!rule.events.is_empty(), "inquiry.events", "is empty: no answer would mean anything")?;
     for (index, events) in rule.events.iter().enumerate() {
+        if let Some(place) = &events.when {
+            in_answer(place, &format!("inquiry.events[{index}].when"))?;
+        }
         let check: Check = toml::from_str(TLS)
             .map_err(|error| Problem::new("inquiry.events", error.message().to_owned()))?;
         let answer = Grammar {
@@ -77,13 +80,6 @@ fn hosts(grammar: &Grammar, rule: &InquiryRule) -> Result<(), Problem> {
 fn request(grammar: &Grammar, wanted: &RequestRule, field: &str) -> Result<(), Problem> {
     let rooted = matches!(wanted.path.0.first(), Some(Segment::Literal(text)) if text.starts_with('/'));
     require(rooted, format!("{field}.path"), "must begin with `/`, so that the host ends there")?;
-    for condition in &wanted.when {
-        let said = condition.starts_with.is_some() || !condition.one_of.is_empty();
-        require(said, format!("{field}.when"), "needs `one_of` or `starts_with`")?;
-    }
-    let plain = |segment: &Segment| matches!(segment, Segment::Literal(_) | Segment::At(_));
-    let without_gaps = wanted.templates().all(|template| template.0.iter().all(plain));
-    require(without_gaps, field, "has an optional part: a question with a gap is another question")?;
     let mut asks = false;
     for place in wanted.templates().flat_map(super::Template::places) {
         match &place.root {
