@@ -163,7 +163,8 @@ async fn a_callback_belongs_to_one_account_and_one_provider() {
             continue;
         }
         assert_answer(&crossed, case.provider.answers.failure(401).into(), case.name());
-        for other in cases().iter().filter(|other| other.name() != case.name()) {
+        let others = cases().iter().filter(|other| other.name() != case.name() && other.provider.signs());
+        for other in others {
             let crossed = house.answer(ACCOUNT, other.name(), &paid).await;
             assert!([400, 401].contains(&crossed.status_code), "{} at {}", case.name(), other.name());
         }
