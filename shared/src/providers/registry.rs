@@ -16,6 +16,7 @@ pub struct Registry {
 #[rustfmt::skip]
 static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("adyen", include_str!("adyen.toml")),
+    described("airwallex", include_str!("airwallex.toml")),
     &super::alipay::PROVIDER,
     &super::alipay_global::PROVIDER,
     described("allinpay", include_str!("allinpay.toml")),
@@ -27,6 +28,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("cashfree", include_str!("cashfree.toml")),
     described("epay", include_str!("epay.toml")),
     described("flutterwave", include_str!("flutterwave.toml")),
+    described("checkout_com", include_str!("checkout_com.toml")),
     described("gocardless", include_str!("gocardless.toml")),
     described("hyperswitch", include_str!("hyperswitch.toml")),
     described("lemon_squeezy", include_str!("lemon_squeezy.toml")),
@@ -36,6 +38,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("paddle", include_str!("paddle.toml")),
     &super::paddle_classic::PROVIDER,
     &super::paypal::PROVIDER,
+    described("paystack", include_str!("paystack.toml")),
     &super::paytm::PROVIDER,
     described("phonepe_v2", include_str!("phonepe_v2.toml")),
     &super::pingpp::PROVIDER,
