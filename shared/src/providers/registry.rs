@@ -29,6 +29,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("epay", include_str!("epay.toml")),
     described("flutterwave", include_str!("flutterwave.toml")),
     described("checkout_com", include_str!("checkout_com.toml")),
+    described("epay", include_str!("epay.toml")),
     described("gocardless", include_str!("gocardless.toml")),
     described("hyperswitch", include_str!("hyperswitch.toml")),
     described("lemon_squeezy", include_str!("lemon_squeezy.toml")),
