@@ -7,13 +7,17 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::json::Json;
 use super::rejection::Rejection;
-use super::signature::{EcdsaForm, EcdsaP256Key, Proof};
+use super::signature::{EcdsaForm, EcdsaP256Key, EcdsaP521Key, Proof, RsaHash, RsaKey};
 
 /// A signature algorithm of RFC 7518 that a caller may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwsAlgorithm {
     /// ECDSA on P-256 with SHA-256.
     Es256,
+    /// ECDSA on P-521 with SHA-512.
+    Es512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
 }
 
 impl JwsAlgorithm {
@@ -21,6 +25,8 @@ impl JwsAlgorithm {
     pub fn name(self) -> &'static str {
         match self {
             Self::Es256 => "ES256",
+            Self::Es512 => "ES512",
+            Self::Rs256 => "RS256",
         }
     }
 }
@@ -127,6 +133,31 @@ impl CompactJws {
         key.require_signature(EcdsaForm::Raw, &self.signing_input, &self.signature)
     }
 
+    /// Accepts when it is signed with ES512 by this key.
+    ///
+    /// # Errors
+    /// [`Rejection::AlgorithmNotAllowed`] when it was read for another algorithm, [`Rejection::SignatureMismatch`]
+    /// when the signature is not 132 bytes of this key over this header and payload.
+    ///
+    /// # Source
+    /// RFC 7518, section 3.4.
+    pub fn require_es512(&self, key: &EcdsaP521Key) -> Result<Proof, Rejection> {
+        self.require_read_for(JwsAlgorithm::Es512)?;
+        key.require_signature(&self.signing_input, &self.signature)
+    }
+
+    /// Accepts when it is signed with RS256 by this key.
+    ///
+    /// # Errors
+    /// [`Rejection::AlgorithmNotAllowed`] when it was read for another algorithm, [`Rejection::SignatureMismatch`].
+    ///
+    /// # Source
+    /// RFC 7518, section 3.3.
+    pub fn require_rs256(&self, key: &RsaKey) -> Result<Proof, Rejection> {
+        self.require_read_for(JwsAlgorithm::Rs256)?;
+        key.require_signature(RsaHash::Sha256, &self.signing_input, &self.signature)
+    }
+
     fn require_read_for(&self, algorithm: JwsAlgorithm) -> Result<(), Rejection> {
         if self.algorithm == algorithm { Ok(()) } else { Err(Rejection::AlgorithmNotAllowed) }
     }
@@ -195,6 +226,28 @@ mod tests {
         };
         assert!(detached(payload).require_es256(&rfc_key()).is_ok());
         assert_eq!(detached(b"{}").require_es256(&rfc_key()).err(), Some(Rejection::SignatureMismatch));
+    }
+
+    #[test]
+    fn each_algorithm_has_its_own_key_and_serves_no_other() {
+        use aws_lc_rs::rand::SystemRandom;
+        use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+        let pair = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+        let (x, y) = pair.public_key().as_ref()[1..].split_at(66);
+        let input = format!("{}.e30", URL_SAFE_NO_PAD.encode(r#"{"alg":"ES512"}"#));
+        let signature = pair.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
+        let es512 = format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()));
+        let rs256 = format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#));
+        let jws = CompactJws::parse(&es512, JwsAlgorithm::Es512, "token").unwrap();
+        assert!(jws.require_es512(&EcdsaP521Key::from_coordinates(x, y).unwrap()).is_ok());
+        let other = EcdsaP521Key::from_coordinates(y, x).unwrap();
+        assert_eq!(jws.require_es512(&other).err(), Some(Rejection::SignatureMismatch));
+        assert_eq!(jws.require_es256(&rfc_key()).err(), Some(Rejection::AlgorithmNotAllowed));
+        assert_eq!(EcdsaP521Key::from_coordinates(&[0; 67], y), None);
+        for (text, algorithm) in [(&rs256, JwsAlgorithm::Es512), (&es512, JwsAlgorithm::Rs256)] {
+            let outcome = CompactJws::parse(text, algorithm, "token");
+            assert_eq!(outcome.err(), Some(Rejection::AlgorithmNotAllowed), "{text}");
+        }
     }
 
     #[test]

@@ -278,6 +278,36 @@ impl EcdsaP256Key {
     }
 }
 
+/// A public key on the curve P-521.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EcdsaP521Key {
+    point: Vec<u8>,
+}
+
+impl EcdsaP521Key {
+    /// A key from the coordinates of its point, whose leading zeros may be left out; `None` for longer ones.
+    pub fn from_coordinates(x: &[u8], y: &[u8]) -> Option<Self> {
+        const COORDINATE_BYTES: usize = 66;
+        let mut point = vec![4];
+        for coordinate in [x, y] {
+            point.resize(point.len() + COORDINATE_BYTES.checked_sub(coordinate.len())?, 0);
+            point.extend_from_slice(coordinate);
+        }
+        Some(Self { point })
+    }
+
+    /// Accepts when `signature`, both numbers with 66 bytes each, is this key's over the SHA-512 of `message`.
+    ///
+    /// # Errors
+    /// [`Rejection::SignatureMismatch`].
+    pub fn require_signature(&self, message: &[u8], signature: &[u8]) -> Result<Proof, Rejection> {
+        verification::UnparsedPublicKey::new(&verification::ECDSA_P521_SHA512_FIXED, &self.point)
+            .verify(message, signature)
+            .map(|()| Proof(()))
+            .map_err(|_| Rejection::SignatureMismatch)
+    }
+}
+
 /// Accepts when one of `candidates` is the shared `token` itself: it proves the sender, not the content.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ pub mod braintree;
 pub mod described;
 pub mod facts;
 pub mod google_pay;
+pub mod google_play_rtdn;
 pub mod google_wallet;
 pub mod paddle_classic;
 pub mod paypal;
