@@ -38,6 +38,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("mollie", include_str!("mollie.toml")),
     described("paddle", include_str!("paddle.toml")),
     &super::paddle_classic::PROVIDER,
+    &super::coinbase_cdp_hook0::PROVIDER,
     &super::google_pay::PROVIDER,
     &super::google_play_rtdn::PROVIDER,
     &super::google_wallet::PROVIDER,

@@ -166,7 +166,7 @@ const MAIN_PAYLOADS: &[(&str, SubjectKind)] = &[
 ];
 
 /// What it may tell after that.
-const LATER_PAYLOADS: &[&str] = &["refunded", "partial-refund", "failed"];
+const LATER_PAYLOADS: &[&str] = &["refunded", "partial-refund", "failed", "token-revoked"];
 
 impl Provider {
     /// The payload with which it tells the merchant what it is there for, and what that is about: `paid` of an order,
