@@ -148,8 +148,12 @@ fn notification(message: &Json) -> Option<Json> {
     Json::parse(&data).ok().filter(|notification| matches!(notification, Json::Object(_)))
 }
 
-fn key_fetch(_raw: &RawCallback, keys: &KeySet) -> Result<Option<KeyRequest>, Rejection> {
-    Ok((!keys.has(CERTIFICATES)).then(|| KeyRequest {
+/// Google's certificates, where the key set lacks the one that the token names.
+fn key_fetch(raw: &RawCallback, keys: &KeySet) -> Result<Option<KeyRequest>, Rejection> {
+    let token = token(raw)?;
+    let wanted = token.key_id().ok_or(Rejection::UnknownKey)?;
+    let held = keys.keys_by_id(CERTIFICATES)?.iter().any(|(id, _)| *id == wanted);
+    Ok((!held).then(|| KeyRequest {
         request: FetchRequest::get(CERTIFICATES_HOST, CERTIFICATES_URL),
         field: CERTIFICATES,
         id: None,

@@ -8,6 +8,7 @@ pub mod apple_pay_token;
 pub mod ask;
 pub mod authorize_net;
 pub mod braintree;
+pub mod aws_sns;
 pub mod coinbase_cdp_hook0;
 pub mod described;
 pub mod facts;

@@ -17,6 +17,7 @@ mod sorted;
 mod template;
 mod validate;
 mod verify;
+mod vocabulary;
 
 #[cfg(feature = "sandbox")]
 mod sign;
@@ -33,6 +34,7 @@ use super::{
     Covers, CredentialField, FetchRequest, Inquiry, MappingError, Normalise, Part, Provider, Reply, Verify,
 };
 pub(super) use normalise::money_on_the_wire;
+pub(super) use vocabulary::normalise_vocabulary;
 
 use grammar::{CoversRule, Grammar, PartCheck};
 

@@ -44,7 +44,17 @@ pub(super) fn read(
     provider: &str,
     verified: &Verified,
 ) -> Result<Vec<PaymentEvent>, MappingError> {
-    let request = Request::new(verified.raw(), verified.content());
+    normalise_content(events, provider, verified, verified.content())
+}
+
+/// Reads the events out of a part of the callback.
+pub(super) fn normalise_content(
+    events: &EventsRule,
+    provider: &str,
+    verified: &Verified,
+    content: &[u8],
+) -> Result<Vec<PaymentEvent>, MappingError> {
+    let request = Request::new(verified.raw(), content);
     let items = items(events, &request)?;
     items
         .into_iter()
