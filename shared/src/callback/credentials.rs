@@ -118,6 +118,19 @@ impl KeySet {
         if texts.is_empty() { Err(unconfigured()) } else { Ok(texts) }
     }
 
+    /// A list of texts that may be empty, none blank; `None` when the field is absent.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is no list, or any member is blank or not a text.
+    pub fn list_if_any(&self, name: &str) -> Result<Option<Vec<&str>>, Rejection> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(members)) if members.is_empty() => Ok(Some(Vec::new())),
+            Some(Value::Array(_)) => self.texts(name).map(Some),
+            Some(_) => Err(Rejection::unconfigured(name)),
+        }
+    }
+
     /// Keys by key id; empty when the field is absent.
     ///
     /// # Errors

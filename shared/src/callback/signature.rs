@@ -192,6 +192,17 @@ impl RsaKey {
             .map(|()| Proof(()))
             .map_err(|_| mismatch())
     }
+
+    /// Accepts when `signature` is this key's RSASSA-PSS signature over `message`, with SHA-512 and a salt of 64 bytes.
+    ///
+    /// # Errors
+    /// [`Rejection::SignatureMismatch`].
+    pub fn require_pss_sha512(&self, message: &[u8], signature: &[u8]) -> Result<Proof, Rejection> {
+        verification::UnparsedPublicKey::new(&verification::RSA_PSS_2048_8192_SHA512, &self.pkcs1_der)
+            .verify(message, signature)
+            .map(|()| Proof(()))
+            .map_err(|_| Rejection::SignatureMismatch)
+    }
 }
 
 /// The DER in a PEM text or in bare base64.
@@ -343,6 +354,22 @@ pub fn require_ed25519(
     } else {
         Err(Rejection::SignatureMismatch)
     }
+}
+
+/// The 32 bytes of an Ed25519 key in PEM (`BEGIN PUBLIC KEY`), or bare base64 of the same DER.
+///
+/// # Errors
+/// [`Rejection::Unconfigured`] naming `field` when it is not such a key.
+pub fn ed25519_key(text: &str, field: &str) -> Result<Vec<u8>, Rejection> {
+    use x509_parser::prelude::FromDer;
+    let unconfigured = || Rejection::unconfigured(field);
+    let der = public_key_der(text).ok_or_else(unconfigured)?;
+    let (rest, key) = x509_parser::x509::SubjectPublicKeyInfo::from_der(&der).map_err(|_| unconfigured())?;
+    let is_ed25519 = rest.is_empty() && key.algorithm.algorithm.to_id_string() == "1.3.101.112";
+    if !is_ed25519 || key.subject_public_key.data.len() != 32 {
+        return Err(unconfigured());
+    }
+    Ok(key.subject_public_key.data.to_vec())
 }
 
 /// Accepts a callback signed at most `tolerance_seconds` before or after `now`, the bound included.

@@ -23,6 +23,7 @@ pub mod read;
 pub mod registry;
 pub mod shopify;
 pub mod shouqianba;
+pub mod rfc9421;
 pub mod stripe;
 pub mod unionpay;
 pub mod wechatpay_v2;

@@ -52,6 +52,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("revolut", include_str!("revolut.toml")),
     super::shopify::provider(),
     &super::shouqianba::PROVIDER,
+    &super::rfc9421::PROVIDER,
     described("square", include_str!("square.toml")),
     described("standard_webhooks", concat!(include_str!("standard_webhooks.toml"), include_str!("described/vocabulary.toml"))),
     super::stripe::provider(),
