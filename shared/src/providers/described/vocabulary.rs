@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::super::MappingError;
-use super::grammar::EventsRule;
+use super::event_rules::EventsRule;
 use super::normalise::normalise_content;
 use crate::callback::Verified;
 use crate::domain::PaymentEvent;

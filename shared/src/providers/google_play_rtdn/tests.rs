@@ -9,7 +9,12 @@ use crate::sandbox::{Payload, SandboxKeys};
 const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
 
 fn request(keys: &SandboxKeys, notification: &Value, header: Option<&str>) -> RawCallback {
-    let payload = Payload { content: notification.to_string(), event_id: "m1".to_owned(), sent_at: NOW };
+    let payload = Payload {
+        content: notification.to_string(),
+        event_id: "m1".to_owned(),
+        sent_at: NOW,
+        path: "/".to_owned(),
+    };
     let mut signed = sandbox::sign(keys, &payload);
     if let Some(header) = header {
         signed.headers[1].1 = header.to_owned();
