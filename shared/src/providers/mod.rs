@@ -25,6 +25,7 @@ pub mod shopify;
 pub mod shouqianba;
 pub mod rfc9421;
 pub mod stripe;
+pub mod truelayer;
 pub mod unionpay;
 pub mod wechatpay_v2;
 pub mod wechatpay_v3;

@@ -56,6 +56,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("square", include_str!("square.toml")),
     described("standard_webhooks", concat!(include_str!("standard_webhooks.toml"), include_str!("described/vocabulary.toml"))),
     super::stripe::provider(),
+    &super::truelayer::PROVIDER,
     &super::unionpay::PROVIDER,
     &super::wechatpay_v2::PROVIDER,
     &super::wechatpay_v3::PROVIDER,
