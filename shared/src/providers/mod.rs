@@ -19,6 +19,7 @@ pub mod paddle_classic;
 pub mod paypal;
 pub mod paytm;
 pub mod pingpp;
+pub mod polar;
 pub mod read;
 pub mod registry;
 pub mod shopify;
