@@ -1,12 +1,15 @@
 //! Stripe webhooks. Source: <https://docs.stripe.com/webhooks>, <https://docs.stripe.com/api/events/types>.
 //! Mapping: `fixtures/stripe/MAPPING.md`.
 
+mod thin;
+
 use crate::callback::UnixSeconds;
 use crate::callback::Verified;
 use crate::callback::json::Json;
 use crate::domain::{EventKind, Money, PaymentEvent, Reference};
 
-use super::described::{described_signature, money_on_the_wire};
+use super::described::{described_signature_and_inquiry, money_on_the_wire};
+use super::read::rfc3339;
 use super::{MappingError, Provider};
 
 const NAME: &str = "stripe";
@@ -19,6 +22,7 @@ documents = [
     "https://docs.stripe.com/webhooks",
     "https://docs.stripe.com/webhooks/signature",
     "https://docs.stripe.com/api/events/types",
+    "https://docs.stripe.com/event-destinations",
     "https://docs.stripe.com/currencies",
 ]
 retry_schedule = "growing delays for up to 3 days (test mode: 3 times within a few hours)"
@@ -32,6 +36,10 @@ about = "Signing secret of the endpoint, `whsec_` included: Workbench, Webhooks.
 [[credentials]]
 name = "account_id"
 about = "For Connect: the connected account (`acct_`) whose events are meant"
+
+[[credentials]]
+name = "api_key"
+about = "For thin events: a restricted key (`rk_`) that may read payments, refunds, disputes, payouts and subscriptions"
 
 [[credentials]]
 name = "tolerance_seconds"
@@ -76,31 +84,16 @@ const KINDS: &[EventKind] = &[
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, normalise)
+    described_signature_and_inquiry(NAME, DESCRIPTION, KINDS, normalise, thin::INQUIRY)
 }
 
 fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
     let event = Json::parse(verified.content()).map_err(|_| MappingError::Content)?;
-    // A thin event carries no object, only where to fetch it: it is a hint, and moves nothing by itself.
+    // A thin event carries no object, only what to ask about: it moves nothing by itself.
     let (Some(type_name), Some(json)) = (event.text("/type"), event.at("/data/object")) else {
         return Ok(Vec::new());
     };
-    let object = Object { json, event: &event, received_at: verified.received_at() };
-    let read = match type_name.split_once('.') {
-        Some(("payment_intent", what)) => object.payment_intent(what)?,
-        Some(("charge", "refunded")) => return object.embedded_refunds(),
-        Some(("charge", "refund.updated")) | Some(("refund", _)) => Some(object.refund()?),
-        Some(("charge", what)) => match what.strip_prefix("dispute.") {
-            Some(what) => object.dispute(what)?,
-            None => object.charge(what)?,
-        },
-        Some(("checkout", what)) => object.checkout_session(what)?,
-        Some(("mandate", "updated")) => object.mandate()?,
-        Some(("customer", what)) => object.subscription(what)?,
-        Some(("payout", what)) => object.payout(what)?,
-        _ => None,
-    };
-    Ok(read.into_iter().collect())
+    Object { json, event: &event, received_at: verified.received_at() }.read(type_name)
 }
 
 /// The object of an event, and the event around it.
@@ -111,6 +104,25 @@ struct Object<'a> {
 }
 
 impl Object<'_> {
+    fn read(&self, type_name: &str) -> Result<Vec<PaymentEvent>, MappingError> {
+        let object = self;
+        let read = match type_name.split_once('.') {
+            Some(("payment_intent", what)) => object.payment_intent(what)?,
+            Some(("charge", "refunded")) => return object.embedded_refunds(),
+            Some(("charge", "refund.updated")) | Some(("refund", _)) => Some(object.refund()?),
+            Some(("charge", what)) => match what.strip_prefix("dispute.") {
+                Some(what) => object.dispute(what)?,
+                None => object.charge(what)?,
+            },
+            Some(("checkout", what)) => object.checkout_session(what)?,
+            Some(("mandate", "updated")) => object.mandate()?,
+            Some(("customer", what)) => object.subscription(what)?,
+            Some(("payout", what)) => object.payout(what)?,
+            _ => None,
+        };
+        Ok(read.into_iter().collect())
+    }
+
     fn payment_intent(&self, what: &str) -> Result<Option<PaymentEvent>, MappingError> {
         let (kind, amount) = match what {
             "created" | "processing" | "requires_action" => (EventKind::PaymentPending, "/amount"),
@@ -274,7 +286,10 @@ impl Object<'_> {
     fn told(&self, kind: EventKind) -> Result<PaymentEvent, MappingError> {
         let id = self.event.text("/id").ok_or_else(|| MappingError::field("/id"))?;
         let mut event = PaymentEvent::new(kind, NAME, id, self.received_at);
-        event.occurred_at = self.event.text("/created").and_then(|text| text.parse().ok()).map(UnixSeconds);
+        // Thin events write it as text.
+        let created = self.event.text("/created");
+        event.occurred_at =
+            created.and_then(|text| text.parse().ok().map(UnixSeconds).or_else(|| rfc3339(text)));
         event.provider_status = self.json.text("/status").unwrap_or_default().to_owned();
         Ok(event)
     }

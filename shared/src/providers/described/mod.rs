@@ -105,7 +105,7 @@ impl Description {
     /// The provider that this description is. Its facts live as long as the program: descriptions are read once.
     pub fn into_provider(self) -> &'static Provider {
         let description: &'static Self = Box::leak(Box::new(self));
-        description.provider(listing::kinds(&description.grammar), Normalise::Described(description))
+        description.provider(listing::kinds(&description.grammar), Normalise::Described(description), None)
     }
 
     /// Proves a callback as the description says.
@@ -204,7 +204,12 @@ impl Description {
         normalise::normalise(&self.grammar, &self.name, verified)
     }
 
-    fn provider(&'static self, events: &'static [EventKind], normalise: Normalise) -> &'static Provider {
+    fn provider(
+        &'static self,
+        events: &'static [EventKind],
+        normalise: Normalise,
+        inquiry: Option<Inquiry>,
+    ) -> &'static Provider {
         let grammar = &self.grammar;
         Box::leak(Box::new(Provider {
             name: &self.name,
@@ -237,7 +242,7 @@ impl Description {
             verify: Verify::Described(self),
             addressee: |_| Ok(()),
             normalise,
-            inquiry: grammar.inquiry.is_some().then_some(Inquiry::Described(self)),
+            inquiry: inquiry.or(grammar.inquiry.is_some().then_some(Inquiry::Described(self))),
             parts: leak(grammar.parts.iter().map(|part| Part {
                 scheme: &part.kind,
                 about: &part.about,
@@ -273,12 +278,27 @@ pub(super) fn described_signature(
     events: &'static [EventKind],
     normalise: CodedNormalise,
 ) -> &'static Provider {
+    signature(name, text).provider(events, Normalise::Coded(normalise), None)
+}
+
+/// The same for a provider that has to be asked about some of its callbacks.
+///
+/// # Panics
+/// As [`described_signature`].
+pub(super) fn described_signature_and_inquiry(
+    name: &str,
+    text: &str,
+    events: &'static [EventKind],
+    normalise: CodedNormalise,
+    inquiry: Inquiry,
+) -> &'static Provider {
+    signature(name, text).provider(events, Normalise::Coded(normalise), Some(inquiry))
+}
+
+fn signature(name: &str, text: &str) -> &'static Description {
     let description = table(name, text).and_then(|table| Description::signature_from_table(name, table));
     match description {
-        Ok(description) => {
-            let description: &'static Description = Box::leak(Box::new(description));
-            description.provider(events, Normalise::Coded(normalise))
-        }
+        Ok(description) => Box::leak(Box::new(description)),
         Err(error) => panic!("{error}"),
     }
 }

@@ -64,7 +64,7 @@ fn what_is_not_listed_is_ignored_and_what_is_needed_must_be_there() {
 #[test]
 fn ids_that_no_store_would_take_are_refused() {
     let description: &'static Description = Box::leak(Box::new(read(MINIMAL).unwrap()));
-    let provider = description.provider(&[], crate::providers::Normalise::Described(description));
+    let provider = description.provider(&[], crate::providers::Normalise::Described(description), None);
     let keys = description.generate_keys();
     for (bytes, accepted) in [(512, true), (513, false)] {
         let order = "a".repeat(bytes);
