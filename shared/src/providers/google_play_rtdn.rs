@@ -1,5 +1,6 @@
 //! Google Play real-time developer notifications, pushed by Cloud Pub/Sub. Mapping: `fixtures/google_play_rtdn/MAPPING.md`.
 
+mod answers;
 mod events;
 #[cfg(feature = "sandbox")]
 mod sandbox;
@@ -7,7 +8,7 @@ mod sandbox;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
-use super::{Covers, CredentialField, FetchRequest, KeyRequest, Normalise, Provider, Rail, Verify};
+use super::{Covers, CredentialField, FetchRequest, Inquiry, KeyRequest, Normalise, Provider, Rail, Verify};
 use crate::callback::certificate::Certificate;
 use crate::callback::json::Json;
 use crate::callback::jws::{CompactJws, JwsAlgorithm};
@@ -35,6 +36,13 @@ pub static PROVIDER: Provider = Provider {
     key_fetch: Some(key_fetch),
     verify: Verify::Coded(verify),
     normalise: Normalise::Coded(events::normalise),
+    inquiry: Some(Inquiry::Coded {
+        // Its notifications are all hints, which are always asked about.
+        asks: |_| false,
+        requests: answers::requests,
+        require_answer: answers::require_answer,
+        normalise: answers::normalise,
+    }),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
     ..Provider::BASE
@@ -62,6 +70,11 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
         name: CERTIFICATES,
         required: false,
         about: "Google's certificates in PEM by key id; fetched when absent",
+    },
+    CredentialField {
+        name: "access_token",
+        required: false,
+        about: "an OAuth access token of the Google Play Developer API, with which notifications are looked up; it lives an hour, so whoever holds the service account's key must renew it",
     },
     CredentialField {
         name: "tolerance_seconds",

@@ -9,6 +9,7 @@ pub mod ask;
 pub mod authorize_net;
 pub mod braintree;
 pub mod aws_sns;
+pub mod braintree;
 pub mod coinbase_cdp_hook0;
 pub mod described;
 pub mod facts;

@@ -6,9 +6,10 @@ use crate::callback::json::Json;
 use crate::callback::{UnixSeconds, Verified};
 use crate::domain::{EventKind, PaymentEvent, Reference};
 
-/// Every kind that a notification may claim.
+/// Every kind that a notification may claim, or an answer tell.
 pub(super) const KINDS: &[EventKind] = &[
     EventKind::PaymentPending,
+    EventKind::PaymentCaptured,
     EventKind::PaymentCancelled,
     EventKind::RefundPending,
     EventKind::RefundSucceeded,
@@ -54,8 +55,8 @@ impl Told<'_> {
         let kind = match number(about)? {
             // Recovered, renewed, purchased, restarted.
             "1" | "2" | "4" | "7" => EventKind::MandateSigned,
-            // Cancelled, revoked, expired, a pending purchase cancelled.
-            "3" | "12" | "13" | "20" => EventKind::MandateRevoked,
+            // Revoked, expired, a pending purchase cancelled. A cancelled one (3) is in force until it expires.
+            "12" | "13" | "20" => EventKind::MandateRevoked,
             _ => return Ok(Vec::new()),
         };
         let mut event = self.event(kind, number(about)?);

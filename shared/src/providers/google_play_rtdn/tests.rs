@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::domain::EventKind;
+use crate::callback::Fetched;
+use crate::domain::{EventKind, Money};
 use crate::sandbox::{Payload, SandboxKeys};
 
 const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
@@ -92,7 +93,7 @@ fn notifications_claim_what_their_number_says() {
     for (number, expected) in [
         (1, Some(K::MandateSigned)),
         (2, Some(K::MandateSigned)),
-        (3, Some(K::MandateRevoked)),
+        (3, None),
         (4, Some(K::MandateSigned)),
         (5, None),
         (6, None),
@@ -124,6 +125,97 @@ fn notifications_claim_what_their_number_says() {
     assert_eq!(claimed("testNotification", json!({"version": "1.0"})), Ok(vec![]));
     assert_eq!(claimed("somethingNew", json!({})), Ok(vec![]));
     assert!(claimed("subscriptionNotification", json!({"notificationType": 4})).is_err());
+}
+
+#[test]
+fn answers_tell_what_notifications_only_claim() {
+    use EventKind as K;
+    let keys = sandbox::generate();
+    let mut fields = keys.key_set.clone();
+    fields.insert("access_token".to_owned(), json!("token"));
+    let keys_with_token = KeySet::new("k", fields);
+    let about = |member: &str, about: Value| {
+        let mut notification = json!({"packageName": "com.example.sandbox"});
+        notification[member] = about;
+        verify(&request(&keys, &notification, None), &key_set(&keys), NOW).unwrap().into_hint()
+    };
+    let token = json!({"notificationType": 4, "purchaseToken": "t.-_1"});
+    let subscription = about("subscriptionNotification", token.clone());
+    let product = about("oneTimeProductNotification", token);
+    let voided = about("voidedPurchaseNotification", json!({"orderId": "GPA.1-2", "purchaseToken": "t"}));
+    let order = json!({
+        "orderId": "GPA.1-2", "purchaseToken": "t", "state": "PARTIALLY_REFUNDED",
+        "total": {"currencyCode": "EUR", "units": "4", "nanos": 990_000_000},
+        "orderHistory": {
+            "processedEvent": {"eventTime": "2026-01-01T00:00:00Z"},
+            "partialRefundEvents": [
+                {"createTime": "2026-01-02T00:00:00Z", "state": "PROCESSED_SUCCESSFULLY",
+                    "refundDetails": {"total": {"currencyCode": "EUR", "units": "1"}}},
+                {"createTime": "2026-01-03T00:00:00Z", "state": "PENDING",
+                    "refundDetails": {"total": {"currencyCode": "EUR", "nanos": 10_000_000}}},
+            ],
+        },
+    });
+    let place =
+        "https://androidpublisher.googleapis.com/androidpublisher/v3/applications/com.example.sandbox";
+    for (hint, asked, answer, expected) in [
+        (
+            &subscription,
+            "purchases/subscriptionsv2/tokens/t.-_1",
+            json!({"subscriptionState": "SUBSCRIPTION_STATE_ACTIVE"}),
+            vec![(K::MandateSigned, None)],
+        ),
+        (
+            &subscription,
+            "purchases/subscriptionsv2/tokens/t.-_1",
+            json!({"subscriptionState": "SUBSCRIPTION_STATE_EXPIRED"}),
+            vec![(K::MandateRevoked, None)],
+        ),
+        (
+            &subscription,
+            "purchases/subscriptionsv2/tokens/t.-_1",
+            json!({"subscriptionState": "SUBSCRIPTION_STATE_CANCELED"}),
+            vec![],
+        ),
+        (
+            &product,
+            "purchases/productsv2/tokens/t.-_1",
+            json!({"purchaseStateContext": {"purchaseState": "PURCHASED"}, "orderId": "GPA.1"}),
+            vec![(K::PaymentPending, None)],
+        ),
+        (
+            &product,
+            "purchases/productsv2/tokens/t.-_1",
+            json!({"purchaseStateContext": {"purchaseState": "CANCELLED"}}),
+            vec![(K::PaymentCancelled, None)],
+        ),
+        (
+            &voided,
+            "orders/GPA.1-2",
+            order,
+            vec![
+                (K::PaymentCaptured, Some(499)),
+                (K::RefundSucceeded, Some(100)),
+                (K::RefundPending, Some(1)),
+            ],
+        ),
+    ] {
+        let requests = PROVIDER.inquiries(hint, &keys_with_token).unwrap();
+        assert_eq!(requests[0].url, format!("{place}/{asked}"));
+        let answered = hint.answered(&Fetched::new(200, answer.to_string().into_bytes(), NOW));
+        assert_eq!(answers::require_answer(&answered, &keys_with_token), Ok(()));
+        let events = PROVIDER.normalise(&answered).unwrap();
+        let told: Vec<(K, Option<i128>)> =
+            events.iter().map(|event| (event.kind, event.amount.as_ref().map(Money::amount_minor))).collect();
+        assert_eq!(told, expected, "{answer}");
+    }
+    let other = voided.answered(&Fetched::new(200, br#"{"orderId":"GPA.3"}"#.to_vec(), NOW));
+    assert!(answers::require_answer(&other, &keys_with_token).is_err());
+    assert!(PROVIDER.inquiries(&subscription, &key_set(&keys)).is_err());
+    let strange =
+        about("subscriptionNotification", json!({"notificationType": 4, "purchaseToken": "../../a"}));
+    assert!(PROVIDER.inquiries(&strange, &keys_with_token).is_err());
+    assert!(PROVIDER.inquiries(&about("testNotification", json!({})), &keys_with_token).unwrap().is_empty());
 }
 
 #[test]
