@@ -93,6 +93,7 @@ const CERTIFICATES_AGE_MAX_SECONDS: i64 = 3600;
 /// Cloud Pub/Sub, "Authentication for push subscriptions": the token's signature, issuer, audience and times, and the
 /// service account's name.
 fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
+    keys.text_if_any("access_token")?;
     let token = token(raw)?;
     let proof = token.require_rs256(&signer(&token, keys)?)?;
     require_claims(&Json::parse(token.payload())?, keys, now)?;

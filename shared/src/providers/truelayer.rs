@@ -89,6 +89,8 @@ const HEADERS_MAX: usize = 32;
 /// TrueLayer/truelayer-signing, `CustomVerifier`: `METHOD path`, a line for each header in `tl_headers`, then the body; a
 /// slash at the end of the path may have been added or taken off.
 fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
+    // Half-configured, it could prove a payment and never learn its amount.
+    keys.text_if_any("access_token")?;
     let text = raw.header(SIGNATURE)?;
     let header = header(text)?;
     require_key_set_address(&header, keys)?;

@@ -4,7 +4,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::{FetchRequest, MappingError, described};
 use super::{Message, NAME, TOPIC};
-use crate::callback::json::Json;
 use crate::callback::{KeySet, Verified};
 use crate::domain::PaymentEvent;
 
@@ -15,7 +14,7 @@ pub(super) fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, Mappin
         Some("Notification") => message.text("Message").unwrap_or_default(),
         _ => return Ok(Vec::new()),
     };
-    if !matches!(Json::parse(told.as_bytes()), Ok(Json::Object(_))) {
+    if !matches!(serde_json::from_str(told), Ok(serde_json::Value::Object(_))) {
         return Ok(Vec::new());
     }
     let id = message.text("MessageId").ok_or_else(|| MappingError::field("MessageId"))?;
