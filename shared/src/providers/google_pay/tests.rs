@@ -58,121 +58,82 @@ fn a_message_that_is_no_json_tells_nothing() {
 }
 
 #[test]
-fn what_is_not_this_merchants_token_in_force_is_refused() {
+fn the_account_decides_whose_tokens_count() {
     let keys = google_envelope::generate(Protocol::EcV2, "merchant:1");
     let other = google_envelope::generate(Protocol::EcV2, "merchant:1");
     let genuine = sealed(&keys, CARD, Protocol::EcV2);
-    let without = |name: &str| {
+    let private = |keys: &SandboxKeys| keys.key_set[RECIPIENT_KEYS].clone();
+    let roots = |change: fn(&mut Value)| {
+        let mut roots = keys.key_set[ROOT_KEYS].clone();
+        change(&mut roots["keys"]);
+        roots
+    };
+    let unusable_before = roots(|keys| {
+        let unusable =
+            json!({"keyValue": "AA==", "keyExpiration": "32506264800000", "protocolVersion": "ECv2"});
+        keys.as_array_mut().unwrap().insert(0, unusable);
+    });
+    let endless = roots(|keys| drop(keys[0].as_object_mut().unwrap().remove("keyExpiration")));
+    let past = roots(|keys| keys[0]["keyExpiration"] = json!("1767225600000"));
+    let other_gateway = Rejection::IdentityMismatch { field: "gatewayMerchantId".to_owned() };
+    let mismatch = Rejection::SignatureMismatch;
+    for (field, value, expected) in [
+        (ROOT_KEYS, unusable_before, None),
+        (RECIPIENT_KEYS, json!([private(&other), private(&keys)]), None),
+        ("expected_gateway_merchant_id", json!("g1"), None),
+        (ROOT_KEYS, endless, Some(Rejection::UnknownKey)),
+        (ROOT_KEYS, past, Some(Rejection::UnknownKey)),
+        (ROOT_KEYS, other.key_set[ROOT_KEYS].clone(), Some(mismatch.clone())),
+        ("recipient_id", json!("merchant:2"), Some(mismatch.clone())),
+        ("sender_id", json!("Goggle"), Some(mismatch)),
+        ("expected_gateway_merchant_id", json!("g2"), Some(other_gateway)),
+        (RECIPIENT_KEYS, private(&other), Some(Rejection::DecryptFailed)),
+        (RECIPIENT_KEYS, json!("AA=="), Some(Rejection::unconfigured(RECIPIENT_KEYS))),
+        ("protocol_version", json!("ECv1"), Some(Rejection::AlgorithmNotAllowed)),
+        ("protocol_version", json!("ECv2SigningOnly"), Some(Rejection::unconfigured("protocol_version"))),
+    ] {
+        let outcome = judge(&with(&keys, field, value.clone()), &genuine, NOW);
+        assert_eq!(outcome.err(), expected, "{field} {value}");
+    }
+}
+
+#[test]
+fn an_envelope_has_exactly_its_members_and_is_in_force() {
+    let keys = google_envelope::generate(Protocol::EcV2, "merchant:1");
+    let genuine = sealed(&keys, CARD, Protocol::EcV2);
+    let signature = &genuine["intermediateSigningKey"]["signatures"][0];
+    const SIGNATURES: &str = "/intermediateSigningKey/signatures";
+    let malformed = Some(Rejection::malformed("body"));
+    for (pointer, value, expected) in [
+        (SIGNATURES, json!(["!", "AAAA", signature]), None),
+        (SIGNATURES, json!([]), Some(Rejection::malformed("signature"))),
+        (SIGNATURES, json!(["AAAA"]), Some(Rejection::SignatureMismatch)),
+        ("/signedMessage", json!("{}"), Some(Rejection::SignatureMismatch)),
+        ("/signature", Value::Null, malformed.clone()),
+        ("/protocolVersion", json!("ECv1"), Some(Rejection::AlgorithmNotAllowed)),
+        ("/protocolVersion", json!(2), Some(Rejection::AlgorithmNotAllowed)),
+    ] {
+        let mut envelope = genuine.clone();
+        *envelope.pointer_mut(pointer).unwrap() = value.clone();
+        assert_eq!(judge(&keys, &envelope, NOW).err(), expected, "{pointer} {value}");
+    }
+    for place in ["", "/intermediateSigningKey"] {
+        let mut envelope = genuine.clone();
+        envelope.pointer_mut(place).unwrap()["further"] = json!(1);
+        assert_eq!(judge(&keys, &envelope, NOW).err(), malformed, "a further member in `{place}`");
+    }
+    for name in ["intermediateSigningKey", "signature", "signedMessage", "protocolVersion"] {
         let mut envelope = genuine.clone();
         envelope.as_object_mut().unwrap().remove(name);
-        envelope
-    };
-    let changed = |pointer: &str, value: Value| {
-        let mut envelope = genuine.clone();
-        *envelope.pointer_mut(pointer).unwrap() = value;
-        envelope
-    };
-    let mut further = genuine.clone();
-    further["further"] = json!(1);
-    let mut further_below = genuine.clone();
-    further_below["intermediateSigningKey"]["further"] = json!(1);
-    let second = |keys: &SandboxKeys| keys.key_set[RECIPIENT_KEYS].clone();
-    let mut no_roots = keys.key_set[ROOT_KEYS].clone();
-    no_roots["keys"][0].as_object_mut().unwrap().remove("keyExpiration");
-    let mut two_roots = keys.key_set[ROOT_KEYS].clone();
-    two_roots["keys"] = json!([{"keyValue": "AA==", "keyExpiration": "32506264800000", "protocolVersion": "ECv2"},
-        two_roots["keys"][0]]);
-    let malformed = Some(Rejection::malformed("body"));
-    let mismatch = Some(Rejection::SignatureMismatch);
-    let stale = Some(Rejection::Stale { age_seconds: 0 });
-    let expired = Some(Rejection::Certificate(CertificateProblem::Expired));
-    let other_gateway = Some(Rejection::IdentityMismatch { field: "gatewayMerchantId".to_owned() });
-    let signature = &genuine["intermediateSigningKey"]["signatures"][0];
-    let cases: Vec<(&str, SandboxKeys, Value, i64, Option<Rejection>)> = vec![
-        ("genuine", keys.clone(), genuine.clone(), 0, None),
-        ("one unusable root", with(&keys, ROOT_KEYS, two_roots), genuine.clone(), 0, None),
-        (
-            "a new key beside",
-            with(&keys, RECIPIENT_KEYS, json!([second(&other), second(&keys)])),
-            genuine.clone(),
-            0,
-            None,
-        ),
-        (
-            "a wrong signature before the right one",
-            keys.clone(),
-            changed("/intermediateSigningKey/signatures", json!(["!", "AAAA", signature])),
-            0,
-            None,
-        ),
-        ("expired message", keys.clone(), genuine.clone(), 1, stale),
-        ("expired intermediate", keys.clone(), genuine.clone(), 14 * 86_400, expired),
-        (
-            "no root in force",
-            with(&keys, ROOT_KEYS, no_roots),
-            genuine.clone(),
-            0,
-            Some(Rejection::UnknownKey),
-        ),
-        (
-            "another recipient",
-            with(&keys, "recipient_id", json!("merchant:2")),
-            genuine.clone(),
-            0,
-            mismatch.clone(),
-        ),
-        ("another sender", with(&keys, "sender_id", json!("Goggle")), genuine.clone(), 0, mismatch.clone()),
-        (
-            "another gateway merchant",
-            with(&keys, "expected_gateway_merchant_id", json!("g2")),
-            genuine.clone(),
-            0,
-            other_gateway,
-        ),
-        (
-            "another private key",
-            with(&keys, RECIPIENT_KEYS, second(&other)),
-            genuine.clone(),
-            0,
-            Some(Rejection::DecryptFailed),
-        ),
-        (
-            "another version wanted",
-            with(&keys, "protocol_version", json!("ECv1")),
-            genuine.clone(),
-            0,
-            Some(Rejection::AlgorithmNotAllowed),
-        ),
-        (
-            "another version said",
-            keys.clone(),
-            changed("/protocolVersion", json!("ECv1")),
-            0,
-            Some(Rejection::AlgorithmNotAllowed),
-        ),
-        (
-            "a version that is no text",
-            keys.clone(),
-            changed("/protocolVersion", json!(2)),
-            0,
-            Some(Rejection::AlgorithmNotAllowed),
-        ),
-        ("a member too many", keys.clone(), further, 0, malformed.clone()),
-        ("a member too many below", keys.clone(), further_below, 0, malformed.clone()),
-        ("no intermediate key", keys.clone(), without("intermediateSigningKey"), 0, malformed.clone()),
-        ("no signature", keys.clone(), without("signature"), 0, malformed),
-        (
-            "no signature of the intermediate key",
-            keys.clone(),
-            changed("/intermediateSigningKey/signatures", json!([])),
-            0,
-            Some(Rejection::malformed("signature")),
-        ),
-        ("another message", keys.clone(), changed("/signedMessage", json!("{}")), 0, mismatch),
-    ];
-    for (about, keys, envelope, later_seconds, expected) in cases {
-        let outcome = judge(&keys, &envelope, UnixSeconds(NOW.0 + later_seconds));
-        assert_eq!(outcome.err(), expected, "{about}");
+        assert_eq!(judge(&keys, &envelope, NOW).err(), malformed, "without {name}");
+    }
+    for (later_seconds, expected) in [
+        (0, None),
+        (1, Some(Rejection::Stale { age_seconds: 0 })),
+        (14 * 86_400, Some(Rejection::Certificate(CertificateProblem::Expired))),
+    ] {
+        let outcome = judge(&keys, &genuine, UnixSeconds(NOW.0 + later_seconds));
+        assert_eq!(outcome.err(), expected, "{later_seconds} s later");
     }
 }
 

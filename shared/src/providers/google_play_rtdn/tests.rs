@@ -127,95 +127,89 @@ fn notifications_claim_what_their_number_says() {
     assert!(claimed("subscriptionNotification", json!({"notificationType": 4})).is_err());
 }
 
+/// A hint about this, and the account's keys with a token to ask with.
+fn hint(member: &str, about: Value) -> (Verified, KeySet) {
+    let mut keys = sandbox::generate();
+    keys.key_set.insert("access_token".to_owned(), json!("token"));
+    let mut notification = json!({"packageName": "com.example.sandbox"});
+    notification[member] = about;
+    let verified = verify(&request(&keys, &notification, None), &key_set(&keys), NOW).unwrap();
+    (verified.into_hint(), key_set(&keys))
+}
+
 #[test]
 fn answers_tell_what_notifications_only_claim() {
     use EventKind as K;
-    let keys = sandbox::generate();
-    let mut fields = keys.key_set.clone();
-    fields.insert("access_token".to_owned(), json!("token"));
-    let keys_with_token = KeySet::new("k", fields);
-    let about = |member: &str, about: Value| {
-        let mut notification = json!({"packageName": "com.example.sandbox"});
-        notification[member] = about;
-        verify(&request(&keys, &notification, None), &key_set(&keys), NOW).unwrap().into_hint()
-    };
-    let token = json!({"notificationType": 4, "purchaseToken": "t.-_1"});
-    let subscription = about("subscriptionNotification", token.clone());
-    let product = about("oneTimeProductNotification", token);
-    let voided = about("voidedPurchaseNotification", json!({"orderId": "GPA.1-2", "purchaseToken": "t"}));
-    let order = json!({
-        "orderId": "GPA.1-2", "purchaseToken": "t", "state": "PARTIALLY_REFUNDED",
-        "total": {"currencyCode": "EUR", "units": "4", "nanos": 990_000_000},
-        "orderHistory": {
-            "processedEvent": {"eventTime": "2026-01-01T00:00:00Z"},
-            "partialRefundEvents": [
-                {"createTime": "2026-01-02T00:00:00Z", "state": "PROCESSED_SUCCESSFULLY",
-                    "refundDetails": {"total": {"currencyCode": "EUR", "units": "1"}}},
-                {"createTime": "2026-01-03T00:00:00Z", "state": "PENDING",
-                    "refundDetails": {"total": {"currencyCode": "EUR", "nanos": 10_000_000}}},
-            ],
-        },
-    });
     let place =
         "https://androidpublisher.googleapis.com/androidpublisher/v3/applications/com.example.sandbox";
-    for (hint, asked, answer, expected) in [
-        (
-            &subscription,
-            "purchases/subscriptionsv2/tokens/t.-_1",
-            json!({"subscriptionState": "SUBSCRIPTION_STATE_ACTIVE"}),
-            vec![(K::MandateSigned, None)],
-        ),
-        (
-            &subscription,
-            "purchases/subscriptionsv2/tokens/t.-_1",
-            json!({"subscriptionState": "SUBSCRIPTION_STATE_EXPIRED"}),
-            vec![(K::MandateRevoked, None)],
-        ),
-        (
-            &subscription,
-            "purchases/subscriptionsv2/tokens/t.-_1",
-            json!({"subscriptionState": "SUBSCRIPTION_STATE_CANCELED"}),
-            vec![],
-        ),
-        (
-            &product,
-            "purchases/productsv2/tokens/t.-_1",
-            json!({"purchaseStateContext": {"purchaseState": "PURCHASED"}, "orderId": "GPA.1"}),
-            vec![(K::PaymentPending, None)],
-        ),
-        (
-            &product,
-            "purchases/productsv2/tokens/t.-_1",
-            json!({"purchaseStateContext": {"purchaseState": "CANCELLED"}}),
-            vec![(K::PaymentCancelled, None)],
-        ),
-        (
-            &voided,
-            "orders/GPA.1-2",
-            order,
-            vec![
-                (K::PaymentCaptured, Some(499)),
-                (K::RefundSucceeded, Some(100)),
-                (K::RefundPending, Some(1)),
-            ],
-        ),
+    let token = || json!({"notificationType": 4, "purchaseToken": "t.-_1"});
+    let subscription = |state: &str| json!({"subscriptionState": format!("SUBSCRIPTION_STATE_{state}")});
+    let purchase =
+        |state: &str| json!({"purchaseStateContext": {"purchaseState": state}, "orderId": "GPA.1"});
+    for (member, answer, expected) in [
+        ("subscriptionNotification", subscription("ACTIVE"), Some(K::MandateSigned)),
+        ("subscriptionNotification", subscription("EXPIRED"), Some(K::MandateRevoked)),
+        ("subscriptionNotification", subscription("CANCELED"), None),
+        ("oneTimeProductNotification", purchase("PURCHASED"), Some(K::PaymentPending)),
+        ("oneTimeProductNotification", purchase("CANCELLED"), Some(K::PaymentCancelled)),
     ] {
-        let requests = PROVIDER.inquiries(hint, &keys_with_token).unwrap();
-        assert_eq!(requests[0].url, format!("{place}/{asked}"));
+        let (hint, keys) = hint(member, token());
+        let asked = PROVIDER.inquiries(&hint, &keys).unwrap();
+        let api = if member == "subscriptionNotification" { "subscriptionsv2" } else { "productsv2" };
+        assert_eq!(asked[0].url, format!("{place}/purchases/{api}/tokens/t.-_1"));
         let answered = hint.answered(&Fetched::new(200, answer.to_string().into_bytes(), NOW));
-        assert_eq!(answers::require_answer(&answered, &keys_with_token), Ok(()));
-        let events = PROVIDER.normalise(&answered).unwrap();
-        let told: Vec<(K, Option<i128>)> =
-            events.iter().map(|event| (event.kind, event.amount.as_ref().map(Money::amount_minor))).collect();
-        assert_eq!(told, expected, "{answer}");
+        assert_eq!(answers::require_answer(&answered, &keys), Ok(()));
+        let told: Vec<K> = PROVIDER.normalise(&answered).unwrap().iter().map(|event| event.kind).collect();
+        assert_eq!(told, expected.into_iter().collect::<Vec<K>>(), "{answer}");
     }
-    let other = voided.answered(&Fetched::new(200, br#"{"orderId":"GPA.3"}"#.to_vec(), NOW));
-    assert!(answers::require_answer(&other, &keys_with_token).is_err());
-    assert!(PROVIDER.inquiries(&subscription, &key_set(&keys)).is_err());
-    let strange =
-        about("subscriptionNotification", json!({"notificationType": 4, "purchaseToken": "../../a"}));
-    assert!(PROVIDER.inquiries(&strange, &keys_with_token).is_err());
-    assert!(PROVIDER.inquiries(&about("testNotification", json!({})), &keys_with_token).unwrap().is_empty());
+    for (member, about) in [
+        ("subscriptionNotification", json!({"notificationType": 4, "purchaseToken": "../../a"})),
+        ("voidedPurchaseNotification", json!({"orderId": "..", "purchaseToken": "t"})),
+    ] {
+        let (hint, keys) = hint(member, about);
+        assert!(PROVIDER.inquiries(&hint, &keys).is_err(), "{member}");
+    }
+    let (test, keys) = hint("testNotification", json!({}));
+    assert!(PROVIDER.inquiries(&test, &keys).unwrap().is_empty());
+}
+
+#[test]
+fn an_order_tells_what_was_taken_and_given_back() {
+    use EventKind as K;
+    let euros =
+        |units: &str, nanos: i64| json!({"total": {"currencyCode": "EUR", "units": units, "nanos": nanos}});
+    let partial = |state: &str, details: Value| json!({"createTime": format!("2026-01-02T00:00:00Z {state}"), "state": state, "refundDetails": details});
+    let mut order = euros("4", 990_000_000);
+    order["orderId"] = json!("GPA.1-2");
+    order["state"] = json!("PARTIALLY_REFUNDED");
+    order["orderHistory"] = json!({
+        "processedEvent": {"eventTime": "2026-01-01T00:00:00Z"},
+        "refundEvent": {"eventTime": "2026-01-03T00:00:00Z", "refundDetails": euros("4", 990_000_000)},
+        "partialRefundEvents": [
+            partial("PROCESSED_SUCCESSFULLY", euros("1", 0)),
+            partial("PENDING", euros("0", 10_000_000)),
+        ],
+    });
+    let (hint, keys) =
+        hint("voidedPurchaseNotification", json!({"orderId": "GPA.1-2", "purchaseToken": "t"}));
+    assert!(PROVIDER.inquiries(&hint, &keys).unwrap()[0].url.ends_with("/orders/GPA.1-2"));
+    let answered = hint.answered(&Fetched::new(200, order.to_string().into_bytes(), NOW));
+    assert_eq!(answers::require_answer(&answered, &keys), Ok(()));
+    let events = PROVIDER.normalise(&answered).unwrap();
+    let told: Vec<(K, Option<i128>)> =
+        events.iter().map(|event| (event.kind, event.amount.as_ref().map(Money::amount_minor))).collect();
+    let refund = |kind: K, minor: i128| (kind, Some(minor));
+    assert_eq!(
+        told,
+        [
+            refund(K::PaymentCaptured, 499),
+            refund(K::RefundSucceeded, 499),
+            refund(K::RefundSucceeded, 100),
+            refund(K::RefundPending, 1)
+        ]
+    );
+    let other = hint.answered(&Fetched::new(200, br#"{"orderId":"GPA.3"}"#.to_vec(), NOW));
+    assert!(answers::require_answer(&other, &keys).is_err());
 }
 
 #[test]

@@ -8,7 +8,8 @@ use super::tree::Tree;
 const PROVIDERS: &str = "shared/src/providers";
 const FIXTURES: &str = "shared/fixtures";
 /// What a coded provider's file has: its value, or the description of its signature.
-const PROVIDER_VALUES: &[&str] = &["pub static PROVIDER: Provider", "described_signature(NAME"];
+const PROVIDER_VALUES: &[&str] =
+    &["pub static PROVIDER: Provider", "described_signature(NAME", "described_signature_and_inquiry(NAME"];
 /// The sample of a configured provider, which no registry line names.
 const OWN_PROVIDER: &str = "own_provider";
 const REGISTRY: &str = "shared/src/providers/registry.rs";
