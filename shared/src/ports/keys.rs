@@ -22,8 +22,10 @@ const FAILURE_KEPT_MS: i64 = 5_000;
 const REFRESH_MS: i64 = 60_000;
 /// Most keys; callbacks of strangers may name any number of them.
 const KEYS_MAX: usize = 128;
-/// Most requests to one host within [`WINDOW_MS`].
+/// Most requests to one host within [`WINDOW_MS`]. Those with an account's own API key are counted by account, and
+/// there may be more of them: Circle may sign each callback with another key.
 const REQUESTS_MAX: u32 = 30;
+const OWN_REQUESTS_MAX: u32 = 300;
 const WINDOW_MS: i64 = 60_000;
 
 /// Why a provider's key is not at hand.
@@ -42,7 +44,7 @@ pub struct FetchedKeys {
     fetcher: Fetcher,
     clock: Arc<dyn Clock>,
     slots: Mutex<HashMap<Place, Arc<Slot>>>,
-    windows: Mutex<HashMap<String, Window>>,
+    windows: Mutex<HashMap<(Option<String>, String), Window>>,
 }
 
 /// Requests with headers may get what is the account's alone; others get the same for everybody.
@@ -117,7 +119,7 @@ impl FetchedKeys {
         if let Some(failure) = kept.failure.as_ref().filter(|failure| now_ms < failure.expires_at_ms) {
             return Err(failure.error.clone());
         }
-        self.count_request(&wanted.request.pinned_host, now_ms)?;
+        self.count_request(account, wanted, now_ms)?;
         let fetched = self.fetch(account, wanted).await;
         let now_ms = self.clock.now_ms();
         match fetched {
@@ -150,8 +152,7 @@ impl FetchedKeys {
     }
 
     fn slot(&self, account: &str, wanted: &KeyRequest) -> Arc<Slot> {
-        let account = (!wanted.request.headers.is_empty()).then(|| account.to_owned());
-        let place = (account, wanted.request.clone());
+        let place = (owner(account, wanted), wanted.request.clone());
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if !slots.contains_key(&place) {
             self.make_room(&mut slots);
@@ -175,18 +176,28 @@ impl FetchedKeys {
         }
     }
 
-    fn count_request(&self, host: &str, now_ms: i64) -> Result<(), KeyError> {
+    fn count_request(&self, account: &str, wanted: &KeyRequest, now_ms: i64) -> Result<(), KeyError> {
+        let (owner, host) = (owner(account, wanted), wanted.request.pinned_host.clone());
+        let requests_max = if owner.is_some() { OWN_REQUESTS_MAX } else { REQUESTS_MAX };
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = windows.entry(host.to_owned()).or_insert(Window { since_ms: now_ms, requests: 0 });
+        if windows.len() >= KEYS_MAX {
+            windows.retain(|_, window| now_ms - window.since_ms < WINDOW_MS);
+        }
+        let window = windows.entry((owner, host)).or_insert(Window { since_ms: now_ms, requests: 0 });
         if now_ms - window.since_ms >= WINDOW_MS {
             *window = Window { since_ms: now_ms, requests: 0 };
         }
         window.requests += 1;
-        if window.requests > REQUESTS_MAX {
+        if window.requests > requests_max {
+            let host = &wanted.request.pinned_host;
             return Err(PortError::Transient(format!("{host} was asked for too many keys")).into());
         }
         Ok(())
     }
+}
+
+fn owner(account: &str, wanted: &KeyRequest) -> Option<String> {
+    (!wanted.request.headers.is_empty()).then(|| account.to_owned())
 }
 
 impl Key {
