@@ -39,3 +39,24 @@ async fn a_check_of_the_address_is_answered_and_not_queued() {
     }
     assert_eq!(world.queue.messages(), [""; 0]);
 }
+
+#[tokio::test]
+async fn a_challenge_is_signed_and_nothing_else_is() {
+    let world = World::new("braintree").await;
+    let challenge = "20f9f8ed05f77439fe955c977e4c8a53";
+    for (query, method, status) in [
+        (format!("bt_challenge={challenge}"), "GET", 200),
+        (format!("bt_challenge={challenge}"), "POST", 401),
+        (format!("bt_challenge={challenge}&bt_challenge={challenge}"), "GET", 400),
+        ("bt_challenge=transfer+everything".to_owned(), "GET", 401),
+        (String::new(), "GET", 401),
+    ] {
+        let mut event = world.check("/callbacks/acme/braintree", method, "");
+        event.raw_query_string = Some(query.clone());
+        let response = world.deliver(event).await;
+        assert_eq!(response.status_code, status, "{method} {query}");
+        let public_key = world.keys.key_set["public_key"].as_str().unwrap();
+        assert_eq!(body(&response).starts_with(&format!("{public_key}|")), status == 200, "{query}");
+    }
+    assert_eq!(world.queue.messages(), [""; 0]);
+}
