@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use paybell_cli::demo::DemoAccount;
 use paybell_cli::simulate::request::raw_callback;
-use paybell_cli::simulate::{Delivery, Facts, Outcome, Scenario, Step, plan};
+use paybell_cli::simulate::{Delivery, Facts, Outcome, Scenario, Step, order_references, plan};
 use paybell_shared::callback::{Credentials, KeySet, UnixSeconds};
 use paybell_shared::domain::{Currency, Money, SubjectKind};
 use paybell_shared::providers::{Provider, Registry, Reply};
@@ -70,13 +70,15 @@ impl World {
     /// The facts of an order that asks for [`AMOUNT_MINOR`] in the provider's home currency.
     pub fn facts(&self, provider: &Provider, order_id: &str) -> Facts {
         let currency = Currency::new(provider.home_currency).expect("home currencies are currencies");
-        Facts {
+        let facts = Facts {
             kind: provider.main_payload().map_or(SubjectKind::Order, |(_, kind)| kind),
             account: self.demo.account.clone(),
             order_id: order_id.to_owned(),
             amount: Money::from_minor(AMOUNT_MINOR, currency).expect("the amount is not negative"),
             now: now(),
-        }
+            references: Vec::new(),
+        };
+        Facts { references: order_references(provider, self.keys(provider), &facts), ..facts }
     }
 
     /// The steps of a scenario for an order.
@@ -208,6 +210,7 @@ pub fn registration(facts: &Facts, user: &str) -> Value {
         "amount_minor": facts.amount.amount_minor().to_string(),
         "currency": facts.amount.currency().code(),
         "user": user,
+        "references": facts.references,
     })
 }
 

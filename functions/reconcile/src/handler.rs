@@ -109,6 +109,8 @@ impl ReconcileError {
         match self {
             Self::AskedJustNow | Self::OutOfTime | Self::Port(PortError::Transient(_)) => Fate::Again,
             Self::Status(408 | 425 | 429 | 500..=599) => Fate::Again,
+            // A block that is not final yet will be, or its transaction will be gone.
+            Self::Refused(MappingError::Unsettled) => Fate::Again,
             Self::Status(404 | 410) | Self::Unasked(_) if is_unsigned => Fate::Dropped,
             // The provider says itself that there is such a thing, so it will find it.
             Self::Status(404) => Fate::Again,

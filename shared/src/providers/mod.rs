@@ -9,12 +9,17 @@ pub mod ask;
 pub mod authorize_net;
 pub mod aws_sns;
 pub mod braintree;
+pub mod chain;
 pub mod coinbase_cdp_hook0;
+pub mod coinify;
+pub mod coinspaid;
 pub mod described;
 pub mod facts;
 pub mod google_pay;
 pub mod google_play_rtdn;
 pub mod google_wallet;
+pub mod moralis;
+pub mod nowpayments;
 pub mod paddle_classic;
 pub mod paypal;
 pub mod paytm;
@@ -136,6 +141,9 @@ pub enum MappingError {
     /// The content cannot be parsed at all.
     #[error("the content cannot be parsed")]
     Content,
+    /// The provider was asked too early: nothing is settled yet, and it must be asked again later.
+    #[error("nothing is settled yet")]
+    Unsettled,
 }
 
 impl MappingError {

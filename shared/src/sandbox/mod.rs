@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::callback::UnixSeconds;
+use crate::callback::signature::sha256;
 use crate::domain::{Money, SubjectKind};
 use crate::providers::Provider;
 use crate::providers::described::Description;
@@ -241,6 +242,13 @@ pub fn render(template: &str, facts: &SimulatedFacts, keys: &SandboxKeys) -> Res
     Ok(rendered)
 }
 
+/// The 20 bytes of the address on public chains at which an order waits for its money.
+fn order_address(order_id: &str) -> [u8; 20] {
+    let mut address = [0; 20];
+    address.copy_from_slice(&sha256(order_id.as_bytes())[..20]);
+    address
+}
+
 fn named_facts(facts: &SimulatedFacts) -> BTreeMap<&'static str, String> {
     let at = Timestamp::from_second(facts.now.0).unwrap_or(Timestamp::UNIX_EPOCH);
     let local_time = |offset_minutes: i32, format: &str| {
@@ -260,6 +268,13 @@ fn named_facts(facts: &SimulatedFacts) -> BTreeMap<&'static str, String> {
         ("rest_minor", (facts.amount.amount_minor() - facts.refund.amount_minor()).max(0).to_string()),
         ("currency", facts.amount.currency().code().to_owned()),
         ("currency_lower", facts.amount.currency().code().to_ascii_lowercase()),
+        ("order_address_hex", hex::encode(order_address(&facts.order_id))),
+        (
+            "order_tron_address",
+            bs58::encode(order_address(&facts.order_id)).with_check_version(0x41).into_string(),
+        ),
+        ("transaction_hash", hex::encode(sha256(facts.transaction_id.as_bytes()))),
+        ("amount_units_hex", format!("{:064x}", facts.amount.amount_minor())),
         ("now_seconds", facts.now.0.to_string()),
         ("now_rfc3339", at.to_string()),
         ("now_china", local_time(8 * 60, "%Y-%m-%d %H:%M:%S")),

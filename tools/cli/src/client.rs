@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use paybell_shared::domain::SubjectKind;
+use paybell_shared::domain::{Reference, SubjectKind};
 use paybell_shared::sandbox::{Exchange, SignedRequest};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -85,6 +85,8 @@ pub struct Registration {
     pub currency: String,
     /// The user who is told.
     pub user: String,
+    /// Ids under which the order is found where a callback does not name it.
+    pub references: Vec<Reference>,
 }
 
 /// An order as the API tells it; amounts are in minor units.

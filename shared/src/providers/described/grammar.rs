@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::super::Rail;
 use super::event_rules::{EventsRule, one_or_many};
@@ -122,6 +123,9 @@ pub(crate) struct CredentialRule {
     pub required: bool,
     /// What it is and where the provider shows it.
     pub about: String,
+    /// What the sandbox holds for it, where any text that is made up would not do.
+    #[serde(default)]
+    pub sandbox: Option<Value>,
 }
 
 /// One way in which the provider may sign.

@@ -3,6 +3,7 @@
 pub mod payload;
 mod perform;
 pub mod plan;
+mod references;
 pub mod request;
 
 use std::io::Write;
@@ -23,6 +24,7 @@ use crate::up::configuration;
 
 pub use perform::{Performance, Performer, Unmet};
 pub use plan::{Delivery, Facts, Outcome, PlanError, Scenario, Step, plan};
+pub use references::order_references;
 
 /// Default amount in minor units.
 const AMOUNT_MINOR: i128 = 1999;
@@ -81,7 +83,8 @@ async fn simulate(place: &Place, options: &Options) -> Result<(), String> {
     let (provider, keys) = find(&registry, &demo, &options.provider)?;
     let client = Client::new(place.port, &demo.api_key);
     let user = options.user.clone().unwrap_or_else(|| demo.user.clone());
-    let facts = facts(&client, &demo, provider, options).await?;
+    let mut facts = facts(&client, &demo, provider, options).await?;
+    facts.references = order_references(provider, keys, &facts);
     let mut steps = plan(provider, keys, options.scenario, &facts).map_err(|error| error.to_string())?;
     if options.print {
         return print(&steps, &demo.account, provider, place.port);
@@ -156,6 +159,7 @@ async fn facts(
         order_id: options.order.clone().unwrap_or_else(|| format!("sim{}", since_1970.as_nanos())),
         amount,
         now: UnixSeconds(i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX)),
+        references: Vec::new(),
     })
 }
 

@@ -110,6 +110,7 @@ impl Performer<'_> {
             amount_minor: amount.amount_minor().to_string(),
             currency: amount.currency().code().to_owned(),
             user: self.user.to_owned(),
+            references: self.facts.references.clone(),
         };
         self.client.register(&registration).await?;
         let Facts { kind, order_id, .. } = self.facts;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use clap::ValueEnum;
 use paybell_shared::callback::{Credentials, KeySet, Rejection, UnixSeconds, Verified};
-use paybell_shared::domain::{EventKind, Money, MoneyError, PaymentEvent, SubjectKind};
+use paybell_shared::domain::{EventKind, Money, MoneyError, PaymentEvent, Reference, SubjectKind};
 use paybell_shared::providers::{MappingError, Provider, Reply};
 use paybell_shared::sandbox::{Exchange, PayloadError, ProviderApi, SandboxKeys, SignedRequest};
 use thiserror::Error;
@@ -107,6 +107,8 @@ pub struct Facts {
     pub amount: Money,
     /// The time at which the provider sends.
     pub now: UnixSeconds,
+    /// What the order is registered with where the provider's callbacks do not name it; see [`super::order_references`].
+    pub references: Vec<Reference>,
 }
 
 /// One step of a scenario.

@@ -101,14 +101,16 @@ impl Description {
                 Root::Url => URL_FIELDS.contains(&field.name.as_str()),
                 _ => false,
             });
-            let made_up = || match server == Some(field.name.as_str()) {
-                true => Value::String(format!("https://sandbox{suffix}")),
-                false => Value::String(format!("sandbox-{}", rsa_keys::random_text(12))),
+            let made_up = || match (&field.sandbox, server == Some(field.name.as_str())) {
+                (Some(value), _) => value.clone(),
+                (None, true) => Value::String(format!("https://sandbox{suffix}")),
+                (None, false) => Value::String(format!("sandbox-{}", rsa_keys::random_text(12))),
             };
             // A public key is everybody's, so the account must say whose callbacks are meant.
             let is_addressee = check.is_some_and(|check| check.algorithm.has_public_key())
                 && self.grammar.identity.iter().any(|rule| rule.expected == field.name);
-            if field.required || is_signed || is_addressee || asking.contains(field.name.as_str()) {
+            let is_asked = field.sandbox.is_some() || asking.contains(field.name.as_str());
+            if field.required || is_signed || is_addressee || is_asked {
                 key_set.entry(field.name.clone()).or_insert_with(made_up);
             }
         }
