@@ -50,13 +50,13 @@ pub static PROVIDER: Provider = Provider {
     ..Provider::BASE
 };
 
-const TOPIC: &str = "topic_arn";
+const TOPIC: &str = "allowed_topic_arns";
 const CERTIFICATES: &str = "certs_by_url";
 const CREDENTIAL_FIELDS: &[CredentialField] = &[
     CredentialField {
         name: TOPIC,
         required: false,
-        about: "the topic's ARN, or a list of them; needed for live callbacks, because anybody can have a topic",
+        about: "the ARNs of the topics, a text or a list; needed for live callbacks, because anybody can have a topic",
     },
     CredentialField {
         name: CERTIFICATES,
