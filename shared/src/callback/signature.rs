@@ -1,5 +1,6 @@
 //! The checks that give out a [`Proof`]. All fail closed and compare in constant time.
 
+mod elliptic;
 pub mod sealed;
 
 use aws_lc_rs::{hmac, signature as verification};
@@ -12,6 +13,8 @@ use subtle::ConstantTimeEq;
 
 use super::rejection::Rejection;
 use super::{KeySet, UnixSeconds};
+
+pub use elliptic::{EcdsaForm, EcdsaP256Key, EcdsaP384Key, EcdsaP521Key, ed25519_key, require_ed25519};
 
 /// Evidence that a signature was checked and matched. Only this module makes one.
 #[derive(Debug)]
@@ -216,109 +219,6 @@ fn public_key_der(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(base64).ok()
 }
 
-/// How an ECDSA signature is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EcdsaForm {
-    /// ASN.1 DER.
-    Der,
-    /// Both numbers with 32 bytes each.
-    Raw,
-}
-
-/// An uncompressed point of the curve P-256.
-const P256_POINT_BYTES: usize = 65;
-
-/// A public key on the curve P-256.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EcdsaP256Key {
-    point: Vec<u8>,
-}
-
-impl EcdsaP256Key {
-    /// Reads a key in PEM (`BEGIN PUBLIC KEY`), or bare base64 of the same DER.
-    ///
-    /// # Errors
-    /// [`Rejection::Unconfigured`] naming `field` when it is not such a key.
-    pub fn from_public_key_text(text: &str, field: &str) -> Result<Self, Rejection> {
-        let der = public_key_der(text);
-        der.and_then(|der| Self::from_spki_der(&der)).ok_or_else(|| Rejection::unconfigured(field))
-    }
-
-    /// Reads a key in SubjectPublicKeyInfo DER; `None` when it is not a key on this curve.
-    pub fn from_spki_der(der: &[u8]) -> Option<Self> {
-        use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY};
-        use x509_parser::prelude::FromDer;
-        let (rest, key) = x509_parser::x509::SubjectPublicKeyInfo::from_der(der).ok()?;
-        let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
-        let on_curve =
-            rest.is_empty() && key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY && curve == OID_EC_P256;
-        on_curve.then(|| Self { point: key.subject_public_key.data.to_vec() })
-    }
-
-    /// Takes an uncompressed point (`04`, then both coordinates); `None` for another form or length.
-    ///
-    /// Whether it lies on the curve is checked with every signature.
-    pub fn from_point(point: &[u8]) -> Option<Self> {
-        let is_uncompressed = point.len() == P256_POINT_BYTES && point.first() == Some(&4);
-        is_uncompressed.then(|| Self { point: point.to_vec() })
-    }
-
-    /// The point, as the key was written.
-    pub fn point(&self) -> &[u8] {
-        &self.point
-    }
-
-    /// Accepts when `signature` is this key's over the SHA-256 of `message`.
-    ///
-    /// # Errors
-    /// [`Rejection::SignatureMismatch`].
-    pub fn require_signature(
-        &self,
-        form: EcdsaForm,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<Proof, Rejection> {
-        let algorithm = match form {
-            EcdsaForm::Der => &verification::ECDSA_P256_SHA256_ASN1,
-            EcdsaForm::Raw => &verification::ECDSA_P256_SHA256_FIXED,
-        };
-        verification::UnparsedPublicKey::new(algorithm, &self.point)
-            .verify(message, signature)
-            .map(|()| Proof(()))
-            .map_err(|_| Rejection::SignatureMismatch)
-    }
-}
-
-/// A public key on the curve P-521.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EcdsaP521Key {
-    point: Vec<u8>,
-}
-
-impl EcdsaP521Key {
-    /// A key from the coordinates of its point, whose leading zeros may be left out; `None` for longer ones.
-    pub fn from_coordinates(x: &[u8], y: &[u8]) -> Option<Self> {
-        const COORDINATE_BYTES: usize = 66;
-        let mut point = vec![4];
-        for coordinate in [x, y] {
-            point.resize(point.len() + COORDINATE_BYTES.checked_sub(coordinate.len())?, 0);
-            point.extend_from_slice(coordinate);
-        }
-        Some(Self { point })
-    }
-
-    /// Accepts when `signature`, both numbers with 66 bytes each, is this key's over the SHA-512 of `message`.
-    ///
-    /// # Errors
-    /// [`Rejection::SignatureMismatch`].
-    pub fn require_signature(&self, message: &[u8], signature: &[u8]) -> Result<Proof, Rejection> {
-        verification::UnparsedPublicKey::new(&verification::ECDSA_P521_SHA512_FIXED, &self.point)
-            .verify(message, signature)
-            .map(|()| Proof(()))
-            .map_err(|_| Rejection::SignatureMismatch)
-    }
-}
-
 /// Accepts when one of `candidates` is the shared `token` itself: it proves the sender, not the content.
 ///
 /// # Errors
@@ -334,42 +234,6 @@ pub fn require_token(token: &[u8], candidates: &[Vec<u8>]) -> Result<Proof, Reje
     let matches =
         candidates.iter().fold(subtle::Choice::from(0), |found, candidate| found | token.ct_eq(candidate));
     if bool::from(matches) { Ok(Proof(())) } else { Err(Rejection::SignatureMismatch) }
-}
-
-/// Accepts when one of `candidates` is the Ed25519 signature of `message` by the 32-byte `public_key`.
-///
-/// # Errors
-/// [`Rejection::MissingSignature`] without candidates, [`Rejection::SignatureMismatch`] when none matches.
-pub fn require_ed25519(
-    public_key: &[u8],
-    message: &[u8],
-    candidates: &[Vec<u8>],
-) -> Result<Proof, Rejection> {
-    if candidates.is_empty() {
-        return Err(Rejection::MissingSignature);
-    }
-    let key = verification::UnparsedPublicKey::new(&verification::ED25519, public_key);
-    if candidates.iter().any(|candidate| key.verify(message, candidate).is_ok()) {
-        Ok(Proof(()))
-    } else {
-        Err(Rejection::SignatureMismatch)
-    }
-}
-
-/// The 32 bytes of an Ed25519 key in PEM (`BEGIN PUBLIC KEY`), or bare base64 of the same DER.
-///
-/// # Errors
-/// [`Rejection::Unconfigured`] naming `field` when it is not such a key.
-pub fn ed25519_key(text: &str, field: &str) -> Result<Vec<u8>, Rejection> {
-    use x509_parser::prelude::FromDer;
-    let unconfigured = || Rejection::unconfigured(field);
-    let der = public_key_der(text).ok_or_else(unconfigured)?;
-    let (rest, key) = x509_parser::x509::SubjectPublicKeyInfo::from_der(&der).map_err(|_| unconfigured())?;
-    let is_ed25519 = rest.is_empty() && key.algorithm.algorithm.to_id_string() == "1.3.101.112";
-    if !is_ed25519 || key.subject_public_key.data.len() != 32 {
-        return Err(unconfigured());
-    }
-    Ok(key.subject_public_key.data.to_vec())
 }
 
 /// Accepts a callback signed at most `tolerance_seconds` before or after `now`, the bound included.

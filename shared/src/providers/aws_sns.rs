@@ -12,7 +12,7 @@ use super::{Covers, CredentialField, FetchRequest, Inquiry, KeyRequest, Normalis
 use crate::callback::address::https_file;
 use crate::callback::certificate::Certificate;
 use crate::callback::json::Json;
-use crate::callback::signature::{RsaHash, RsaKey, require_fresh};
+use crate::callback::signature::{RsaHash, RsaKey, require_fresh, require_identity};
 use crate::callback::{CertificateProblem, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::EventKind;
 
@@ -96,9 +96,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
         let sent_at = message.text("Timestamp").and_then(rfc3339);
         require_fresh(sent_at.ok_or_else(|| Rejection::malformed("timestamp"))?, now, tolerance_seconds)?;
     }
-    if keys.has(TOPIC) && !keys.texts(TOPIC)?.contains(&message.text("TopicArn").unwrap_or_default()) {
-        return Err(Rejection::IdentityMismatch { field: "TopicArn".to_owned() });
-    }
+    require_identity(keys, TOPIC, "TopicArn", message.text("TopicArn"))?;
     Ok(Verified::from_checked(raw, proof, now))
 }
 

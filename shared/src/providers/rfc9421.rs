@@ -10,8 +10,8 @@ use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
 use super::described::normalise_vocabulary;
 use super::{Covers, CredentialField, Normalise, Provider, Rail, Verify};
 use crate::callback::signature::{
-    EcdsaForm, EcdsaP256Key, HmacHash, RsaHash, RsaKey, ed25519_key, require_ed25519, require_fresh,
-    require_hmac,
+    EcdsaForm, EcdsaP256Key, EcdsaP384Key, HmacHash, RsaHash, RsaKey, ed25519_key, require_ed25519,
+    require_fresh, require_hmac,
 };
 use crate::callback::{KeySet, Proof, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::EventKind;
@@ -47,7 +47,7 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
     CredentialField {
         name: "alg",
         required: true,
-        about: "the only algorithm that counts: ed25519, ecdsa-p256-sha256, rsa-pss-sha512, rsa-v1_5-sha256 or hmac-sha256",
+        about: "the only algorithm that counts: ed25519, ecdsa-p256-sha256, ecdsa-p384-sha384, rsa-pss-sha512, rsa-v1_5-sha256 or hmac-sha256",
     },
     CredentialField {
         name: "public_key_pem",
@@ -186,6 +186,9 @@ fn prove(keys: &KeySet, base: &[u8], signature: &[u8]) -> Result<Proof, Rejectio
             base,
             signature,
         ),
+        "ecdsa-p384-sha384" => {
+            EcdsaP384Key::from_public_key_text(keys.text(PEM)?, PEM)?.require_signature(base, signature)
+        }
         "rsa-pss-sha512" => {
             RsaKey::from_public_key_text(keys.text(PEM)?, PEM)?.require_pss_sha512(base, signature)
         }

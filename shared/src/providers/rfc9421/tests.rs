@@ -128,6 +128,26 @@ fn labels_tags_and_receivers_are_the_accounts() {
 }
 
 #[test]
+fn a_key_on_p384_signs_too() {
+    use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+    let keys = sandbox::generate();
+    let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+    let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).unwrap();
+    let of_p384 = key_set(
+        &keys,
+        &[("alg", json!("ecdsa-p384-sha384")), ("public_key_pem", json!(STANDARD.encode(public.as_ref())))],
+    );
+    let unsigned = request(ALL, CREATED);
+    let signature = pair.sign(&SystemRandom::new(), unsigned.base.as_bytes()).unwrap();
+    let signature = format!("sig=:{}:", STANDARD.encode(signature.as_ref()));
+    let signed = Request { signature: Some(&signature), ..request(ALL, CREATED) };
+    assert!(verify(&signed.raw(&keys), &of_p384, NOW).is_ok());
+    assert_eq!(verify(&unsigned.raw(&keys), &of_p384, NOW).err(), Some(Rejection::SignatureMismatch));
+}
+
+#[test]
 fn an_uncovered_body_is_only_a_hint() {
     let keys = sandbox::generate();
     let raw = request(&ALL[..2], CREATED).raw(&keys);
