@@ -3,11 +3,20 @@
 use crate::domain::EventKind;
 
 use super::grammar::{Algorithm, Check, Grammar};
+use super::place::{Place, Root};
 use super::template::Segment;
 
-/// How it signs, such as `HMAC-SHA256 over {entry:t}.{body}, header:Stripe-Signature`.
+/// How it signs, such as `HMAC-SHA256 over {t}.{body}, header:Stripe-Signature`.
 pub(super) fn scheme(grammar: &Grammar) -> String {
-    let texts: Vec<String> = grammar.checks.iter().map(scheme_of).collect();
+    let mut texts: Vec<String> = Vec::new();
+    for text in grammar.checks.iter().map(scheme_of) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    if grammar.inquiry.as_ref().is_some_and(|rule| !rule.unsigned.is_empty()) {
+        texts.push("unsigned, and then asked".to_owned());
+    }
     texts.join("; or ")
 }
 
@@ -36,11 +45,22 @@ fn scheme_of(check: &Check) -> String {
 fn text(segments: &[Segment]) -> String {
     let texts = segments.iter().map(|segment| match segment {
         Segment::Literal(text) => text.clone(),
-        Segment::At(place) => format!("{{{place}}}"),
-        Segment::AtIfAny(place) => format!("{{{place}?}}"),
+        Segment::At(place) | Segment::AtIfAny(place) => format!("{{{}}}", short(place)),
         Segment::Group(group) => format!("[{}]", text(group)),
     });
     texts.collect()
+}
+
+/// The place for people: its own name, without the way to it.
+fn short(place: &Place) -> String {
+    let text = place.to_string();
+    let name = text.split_once(':').map_or(text.as_str(), |(_, name)| name);
+    match place.root {
+        Root::Json(_) | Root::Item(_) | Root::Xml(_) if place.steps.is_empty() => {
+            name.rsplit('/').next().unwrap_or(name).to_owned()
+        }
+        _ => name.to_owned(),
+    }
 }
 
 /// Every kind of event that its types may mean.

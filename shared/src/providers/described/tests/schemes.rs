@@ -216,6 +216,22 @@ fn the_place_that_chooses_a_check_chooses_the_events_too() {
 }
 
 #[test]
+fn listings_say_how_it_signs() {
+    let text =
+        with_check(ITEMS).replace("json:/", "item:/").replace("[events]", "[events]\nitems = \"/list\"");
+    for (text, scheme) in [
+        (MINIMAL.to_owned(), "HMAC-SHA256 over {body}, header:x-signature"),
+        (events_at(&with_check(SORTED), "param"), "MD5 over {sorted}{key}, param:sign"),
+        (
+            text,
+            "HMAC-SHA256 over {type}:{order}:{id}:{amount}:{currency} of each member of /list, item:/sign",
+        ),
+    ] {
+        assert_eq!(read(&text).unwrap().into_provider().scheme, scheme);
+    }
+}
+
+#[test]
 fn the_key_that_proved_a_callback_may_choose_what_it_means() {
     let other = "\n[[credentials]]\nname = \"other\"\nabout = \"o\"\n\n[[checks]]\nvariant = \"late\"\nalgorithm = \"hmac-sha256\"\nkey = { field = \"other\", encoding = \"utf8\" }\nsignature = { at = \"header:X-Signature\", encoding = \"hex\" }\nsigned = \"{body}\"\n\n[events]";
     let chosen =
