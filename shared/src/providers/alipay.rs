@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::read::require_one_reading;
 use super::{Covers, CredentialField, Normalise, Part, Provider, Rail, Verify};
 use crate::callback::certificate::{Certificate, Sha1Signatures, require_chain};
+use crate::callback::cipher::open_aes_cbc;
 use crate::callback::form::Form;
 use crate::callback::signature::{RsaHash, RsaKey, require_identity};
 use crate::callback::{
@@ -30,6 +31,7 @@ pub static PROVIDER: Provider = Provider {
         "https://opendocs.alipay.com/open/270/105902",
         "https://opendocs.alipay.com/common/02mse7",
         "https://opendocs.alipay.com/common/02kg5q",
+        "https://opendocs.alipay.com/common/02mse3",
     ],
     answers: Answers {
         success: Answer { status: 200, content_type: "text/plain", body: "success" },
@@ -59,6 +61,8 @@ pub static PROVIDER: Provider = Provider {
     ..Provider::BASE
 };
 
+const AES_KEY: &str = "aes_key";
+
 const CREDENTIAL_FIELDS: &[CredentialField] = &[
     CredentialField {
         name: "alipay_public_key_spki_b64",
@@ -85,6 +89,11 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
         required: false,
         about: "true accepts SHA-1 signatures of the old gateway",
     },
+    CredentialField {
+        name: AES_KEY,
+        required: false,
+        about: "the application's AES key in base64, where messages to the application gateway are encrypted",
+    },
     CredentialField { name: "expected_app_id", required: false, about: "the application's app_id" },
     CredentialField { name: "expected_seller_id", required: false, about: "the merchant's PID, 2088…" },
 ];
@@ -102,7 +111,28 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     let key = public_key(keys, now)?;
     let proof = require_any(&key, hash, &signed_texts(&form, hash), &signature)?;
     require_addressee(&form, keys)?;
-    Ok(Verified::from_checked(raw, proof, now))
+    let verified = Verified::from_checked(raw, proof, now);
+    match opened_content(&form, keys)? {
+        Some(content) => Ok(verified.with_resource(content)),
+        None => Ok(verified),
+    }
+}
+
+/// The content of a message that the application has encrypted for it; what is signed is the encrypted text.
+///
+/// # Source
+/// Alipay open platform, "接口内容加密方式": AES-128 in CBC mode with PKCS#5 padding and an initialisation vector of zeros.
+fn opened_content(form: &Form, keys: &KeySet) -> Result<Option<Vec<u8>>, Rejection> {
+    match form.text("encrypt_type") {
+        None => return Ok(None),
+        Some("AES") => {}
+        Some(_) => return Err(Rejection::AlgorithmNotAllowed),
+    }
+    let key = STANDARD.decode(keys.text(AES_KEY)?).ok().filter(|key| key.len() == 16);
+    let key = key.ok_or_else(|| Rejection::unconfigured(AES_KEY))?;
+    let sealed = form.text("biz_content").ok_or_else(|| Rejection::malformed("body"))?;
+    let sealed = STANDARD.decode(sealed).map_err(|_| Rejection::DecryptFailed)?;
+    open_aes_cbc(&key, [0; 16], &sealed).map(Some)
 }
 
 /// The parameters: of the query in the page return, of the body in everything else.

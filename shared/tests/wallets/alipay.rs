@@ -70,6 +70,42 @@ fn texts_are_read_in_the_declared_charset() {
 }
 
 #[test]
+fn encrypted_messages_are_opened_with_the_applications_key() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use paybell_shared::callback::cipher::seal_aes_cbc;
+    let bench = Bench::of("alipay");
+    let key = [7; 16];
+    let sealed = STANDARD.encode(seal_aes_cbc(&key, [0; 16], br#"{"order_id":"O1","smid":"S1"}"#).unwrap());
+    let check = |encrypt_type: &str, aes_key: Option<&str>| {
+        let text = |content: &str| {
+            format!(
+                "{IDS}&biz_content={content}&encrypt_type={encrypt_type}\
+                 &msg_method=ant.merchant.expand.indirect.zft.passed&notify_id=N1"
+            )
+        };
+        let escaped = sealed.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let raw = raw(bench, "POST", &text(&escaped), text(&sealed).as_bytes());
+        let mut fields = bench.keys.key_set.clone();
+        if let Some(aes_key) = aes_key {
+            fields.insert("aes_key".to_owned(), aes_key.into());
+        }
+        let credentials = Credentials { key_sets: vec![KeySet::new("k", fields)] };
+        let verified = bench.provider.verify(&raw, &credentials, NOW)?;
+        Ok(line(&bench.provider.normalise(&verified).unwrap()[0]))
+    };
+    let unconfigured = Err(Rejection::unconfigured("aes_key"));
+    for (encrypt_type, aes_key, expected) in [
+        ("AES", Some(STANDARD.encode(key)), Ok("merchant.approved O1 transaction=S1".to_owned())),
+        ("AES", Some(STANDARD.encode([8; 16])), Err(Rejection::DecryptFailed)),
+        ("AES", Some(STANDARD.encode([7; 15])), unconfigured.clone()),
+        ("AES", None, unconfigured),
+        ("SM4", Some(STANDARD.encode(key)), Err(Rejection::AlgorithmNotAllowed)),
+    ] {
+        assert_eq!(check(encrypt_type, aes_key.as_deref()), expected, "{encrypt_type} {aes_key:?}");
+    }
+}
+
+#[test]
 fn the_page_return_is_genuine_and_says_nothing() {
     let bench = Bench::of("alipay");
     let text = "app_id=9021000000000001&notify_id=N1&notify_type=trade_status_sync&out_trade_no=O1\

@@ -168,6 +168,11 @@ fn wechat_pay_agreements_and_transfers() {
         ("ENTRUST.SIGNING", r#"{"contract_id":"W1","out_contract_code":"1"}"#, &["mandate.signed W1"]),
         ("ECOMMERCE_ENTRUST.TERMINATE", r#"{"contract_id":"W1"}"#, &["mandate.revoked W1"]),
         (
+            "ABNORMAL_FUND_PROCESSING.TRANSFER.SUCCESS",
+            r#"{"receipt_id":"X1","out_instruction_no":"B1","transfer_amount":{"total":200,"currency":"CNY"}}"#,
+            &["transfer.succeeded B1 transaction=X1 2.00 CNY"],
+        ),
+        (
             "MCHTRANSFER.BILL.FINISHED",
             r#"{"out_bill_no":"B1","transfer_bill_no":"X1","state":"CANCELLED","transfer_amount":2000}"#,
             &["transfer.failed B1 transaction=X1 20.00 CNY"],

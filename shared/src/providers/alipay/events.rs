@@ -37,7 +37,8 @@ pub(super) fn normalise(verified: &Verified) -> Events {
         return Ok(Vec::new());
     }
     let form = Form::parse(verified.raw().body()).map_err(|_| MappingError::Content)?;
-    let message = Message { form: &form, received_at: verified.received_at() };
+    let opened = form.text("encrypt_type").map(|_| verified.content());
+    let message = Message { form: &form, opened, received_at: verified.received_at() };
     if let Some(method) = form.text("msg_method") {
         return message.gateway(method);
     }
@@ -55,6 +56,8 @@ pub(super) fn normalise(verified: &Verified) -> Events {
 
 struct Message<'a> {
     form: &'a Form,
+    /// The content where it came encrypted.
+    opened: Option<&'a [u8]>,
     received_at: UnixSeconds,
 }
 
@@ -198,7 +201,7 @@ impl Message<'_> {
     }
 
     fn merchant(&self, kind: EventKind, method: &str) -> Events {
-        let content = self.json("biz_content")?;
+        let content = self.content()?;
         let mut event = self.event(kind, &self.required("notify_id")?);
         let order_id = content.text("/order_id").ok_or_else(|| MappingError::field("order_id"))?;
         event.subject_id = Some(order_id.to_owned());
@@ -210,7 +213,7 @@ impl Message<'_> {
 
     /// A refund to a bank card: the refund itself is told by the trade's notification, this tells where it ended.
     fn deposit_back(&self) -> Events {
-        let content = self.json("biz_content")?;
+        let content = self.content()?;
         let status = json_text(&content, "dback_status")?;
         let kind = match status.as_str() {
             "S" => EventKind::RefundSucceeded,
@@ -228,7 +231,7 @@ impl Message<'_> {
     }
 
     fn settlement(&self) -> Events {
-        let content = self.json("biz_content")?;
+        let content = self.content()?;
         let notify_id = self.required("notify_id")?;
         let settlement = json_text(&content, "settle_no")?;
         let mut events = Vec::new();
@@ -250,6 +253,14 @@ impl Message<'_> {
             events.push(event);
         }
         Ok(events)
+    }
+
+    /// The content of a message to the application gateway.
+    fn content(&self) -> Result<Json, MappingError> {
+        match self.opened {
+            Some(opened) => Json::parse(opened).map_err(|_| MappingError::field("biz_content")),
+            None => self.json("biz_content"),
+        }
     }
 
     fn sent_at(&self) -> Option<UnixSeconds> {

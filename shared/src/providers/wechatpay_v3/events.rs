@@ -56,6 +56,7 @@ pub(super) fn normalise(verified: &Verified) -> Events {
         "PROFITSHARING.SUCCESS" | "PROFITSHARING.RETURN" => notice.profit_sharing(event_type),
         "MCHTRANSFER.BILL.FINISHED" => notice.transfer_bill(),
         "MCHTRANSFER.BATCH.FINISHED" | "MCHTRANSFER.BATCH.CLOSED" => notice.transfer_batch(event_type),
+        "ABNORMAL_FUND_PROCESSING.TRANSFER.SUCCESS" => notice.abnormal_funds(event_type),
         _ => Ok(Vec::new()),
     }
 }
@@ -211,6 +212,23 @@ impl<'a> Notice<'a> {
         event.transaction_id = self.owned("/transfer_bill_no");
         event.amount = amount_of(self.resource, "/transfer_amount", kind == EventKind::TransferSucceeded)?;
         event.occurred_at = self.time("/update_time").or(self.created_at);
+        Ok(vec![event])
+    }
+
+    /// Money that had got stuck on its way is paid out after all, by an instruction of the merchant.
+    ///
+    /// # Source
+    /// WeChat Pay API v3, <https://pay.weixin.qq.com/doc/v3/partner/4015408031>.
+    fn abnormal_funds(&self, event_type: &str) -> Events {
+        let receipt = required(self.resource, "/receipt_id")?;
+        let mut event = self.event(EventKind::TransferSucceeded, self.id, event_type);
+        event.subject_id = Some(self.text("/out_instruction_no").unwrap_or(receipt).to_owned());
+        event.transaction_id = Some(receipt.to_owned());
+        if self.resource.at("/transfer_amount").is_some() {
+            let currency = self.text("/transfer_amount/currency").unwrap_or(CURRENCY);
+            let total = "/transfer_amount/total";
+            event.amount = Some(minor(self.text(total), currency, total)?);
+        }
         Ok(vec![event])
     }
 
