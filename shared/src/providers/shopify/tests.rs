@@ -1,3 +1,5 @@
+//! What callbacks mean whose topic is unsigned.
+
 use super::*;
 use crate::callback::signature::{HmacHash, hmac_tag};
 use crate::callback::{Credentials, KeySet, RawCallback, UnixSeconds};

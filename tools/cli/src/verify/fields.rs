@@ -47,21 +47,13 @@ const KINDS_BY_WORD: &[(&str, &[&str])] = &[
 ];
 
 /// Names under which vectors tell the merchant's order number.
-const ORDER_FIELDS: &[&str] = &[
-    "out_trade_no",
-    "order_id",
-    "orderId",
-    "order_no",
-    "merchant_order_id",
-    "combine_out_trade_no",
-    "client_sn",
-];
+const ORDER_FIELDS: &[&str] =
+    &["out_trade_no", "order_id", "orderId", "order_no", "merchant_order_id", "client_sn"];
 /// Names under which vectors tell the provider's id of the payment.
 const TRANSACTION_FIELDS: &[&str] =
     &["trade_no", "transaction_id", "provider_txn_id", "queryId", "trxid", "charge_id", "accp_txno"];
 /// Names under which vectors tell the refund, the dispute or the agreement.
-const PART_FIELDS: &[&str] =
-    &["refund_id", "out_refund_no", "out_request_no", "dispute_id", "subscription_id"];
+const PART_FIELDS: &[&str] = &["refund_id", "dispute_id", "subscription_id"];
 
 /// Names under which vectors tell the amount as the provider writes it: in major units with decimals, or in minor ones.
 const AMOUNT_FIELDS: &[&str] = &["amount", "total_amount", "refund_fee", "money"];
