@@ -35,6 +35,7 @@ async fn every_function_starts_and_answers() {
     for (name, event, pointer, expected) in [
         ("callback", http("/callbacks/acme/nosuch"), "/statusCode", json!(404)),
         ("apply", json!({"Records": []}), "/batchItemFailures", json!([])),
+        ("reconcile", json!({"Records": []}), "/batchItemFailures", json!([])),
         ("notify", json!({"Records": []}), "/batchItemFailures", json!([])),
         ("connections", connect, "/statusCode", json!(401)),
         ("orders", http("/orders"), "/statusCode", json!(401)),
