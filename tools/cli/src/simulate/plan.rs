@@ -275,9 +275,7 @@ impl Planner<'_> {
                     Step::Await(paid),
                 ]
             }
-            Scenario::Reordered => {
-                vec![Step::Register, self.refund(&amount)?, self.payment()?, Step::Await(refunded)]
-            }
+            Scenario::Reordered => self.reordered(&amount, refunded)?,
             Scenario::Forged => self.forged()?,
             Scenario::Stale => self.stale(paid)?,
             Scenario::WrongAmount => {
@@ -303,9 +301,25 @@ impl Planner<'_> {
 
     fn refund(&self, refund: &Money) -> Result<Step, PlanError> {
         let whole = *refund == self.facts.amount;
-        let template = if whole { "refunded" } else { "partial-refund" };
-        let told = self.tell(template, &self.facts.amount, refund, self.facts.now)?;
-        self.accepted(if whole { "the refund" } else { "the partial refund" }, told)
+        self.accepted(if whole { "the refund" } else { "the partial refund" }, self.tell_refund(refund)?)
+    }
+
+    fn tell_refund(&self, refund: &Money) -> Result<Told, PlanError> {
+        let template = if *refund == self.facts.amount { "refunded" } else { "partial-refund" };
+        self.tell(template, &self.facts.amount, refund, self.facts.now)
+    }
+
+    fn reordered(&self, amount: &Money, refunded: Outcome) -> Result<Vec<Step>, PlanError> {
+        let refund = self.tell_refund(amount)?;
+        let mut payment = self.tell(self.main, amount, amount, self.facts.now)?;
+        // Callbacks overtake each other; what the provider's API answers never goes back.
+        payment.exchanges.retain(|earlier| refund.exchanges.iter().all(|later| later.url != earlier.url));
+        Ok(vec![
+            Step::Register,
+            self.accepted("the refund", refund)?,
+            self.accepted("the callback", payment)?,
+            Step::Await(refunded),
+        ])
     }
 
     fn forged(&self) -> Result<Vec<Step>, PlanError> {
