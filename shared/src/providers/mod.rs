@@ -10,6 +10,7 @@ pub mod authorize_net;
 pub mod aws_sns;
 pub mod braintree;
 pub mod chain;
+pub mod circle;
 pub mod coinbase_cdp_hook0;
 pub mod coinify;
 pub mod coinspaid;

@@ -29,7 +29,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::braintree::PROVIDER,
     described("cashfree", include_str!("cashfree.toml")),
     described("checkout_com", include_str!("checkout_com.toml")),
-    described("circle", include_str!("circle.toml")),
+    super::circle::provider(),
     &super::coinbase_cdp_hook0::PROVIDER,
     described("coinbase_commerce", include_str!("coinbase_commerce.toml")),
     super::coinify::provider(),

@@ -31,7 +31,8 @@ use crate::callback::{Answer, Answers, KeySet, RawCallback, Rejection, UnixSecon
 use crate::domain::{EventKind, PaymentEvent};
 
 use super::{
-    Covers, CredentialField, FetchRequest, Inquiry, MappingError, Normalise, Part, Provider, Reply, Verify,
+    Covers, CredentialField, FetchRequest, Inquiry, KeyFetch, MappingError, Normalise, Part, Provider, Reply,
+    Verify,
 };
 pub(super) use normalise::money_on_the_wire;
 pub(super) use vocabulary::normalise_vocabulary;
@@ -105,7 +106,11 @@ impl Description {
     /// The provider that this description is. Its facts live as long as the program: descriptions are read once.
     pub fn into_provider(self) -> &'static Provider {
         let description: &'static Self = Box::leak(Box::new(self));
-        description.provider(listing::kinds(&description.grammar), Normalise::Described(description), None)
+        leaked(description.provider_in_full())
+    }
+
+    fn provider_in_full(&'static self) -> Provider {
+        self.provider(listing::kinds(&self.grammar), Normalise::Described(self), None)
     }
 
     /// Proves a callback as the description says.
@@ -209,9 +214,9 @@ impl Description {
         events: &'static [EventKind],
         normalise: Normalise,
         inquiry: Option<Inquiry>,
-    ) -> &'static Provider {
+    ) -> Provider {
         let grammar = &self.grammar;
-        Box::leak(Box::new(Provider {
+        Provider {
             name: &self.name,
             title: &grammar.title,
             rail: grammar.rail,
@@ -253,7 +258,7 @@ impl Description {
             #[cfg(feature = "sandbox")]
             sandbox: crate::sandbox::Sandbox::Described(self),
             ..Provider::BASE
-        }))
+        }
     }
 }
 
@@ -268,6 +273,20 @@ pub(super) fn described(name: &str, text: &str) -> &'static Provider {
     }
 }
 
+/// The same for a provider of which code says where the key is that a callback names.
+///
+/// # Panics
+/// As [`described`].
+pub(super) fn described_with_key_fetch(name: &str, text: &str, key_fetch: KeyFetch) -> &'static Provider {
+    match Description::from_text(name, text) {
+        Ok(description) => {
+            let description: &'static Description = leaked(description);
+            leaked(Provider { key_fetch: Some(key_fetch), ..description.provider_in_full() })
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// A built-in provider whose signature is described and whose events are read in code.
 ///
 /// # Panics
@@ -278,7 +297,7 @@ pub(super) fn described_signature(
     events: &'static [EventKind],
     normalise: CodedNormalise,
 ) -> &'static Provider {
-    signature(name, text).provider(events, Normalise::Coded(normalise), None)
+    leaked(signature(name, text).provider(events, Normalise::Coded(normalise), None))
 }
 
 /// The same for a provider that has to be asked about some of its callbacks.
@@ -292,13 +311,13 @@ pub(super) fn described_signature_and_inquiry(
     normalise: CodedNormalise,
     inquiry: Inquiry,
 ) -> &'static Provider {
-    signature(name, text).provider(events, Normalise::Coded(normalise), Some(inquiry))
+    leaked(signature(name, text).provider(events, Normalise::Coded(normalise), Some(inquiry)))
 }
 
 fn signature(name: &str, text: &str) -> &'static Description {
     let description = table(name, text).and_then(|table| Description::signature_from_table(name, table));
     match description {
-        Ok(description) => Box::leak(Box::new(description)),
+        Ok(description) => leaked(description),
         Err(error) => panic!("{error}"),
     }
 }
@@ -309,6 +328,11 @@ fn table(name: &str, text: &str) -> Result<toml::Table, DescriptionError> {
         field: ".".to_owned(),
         problem: error.to_string(),
     })
+}
+
+/// Built-in providers are made once and live as long as the program.
+fn leaked<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
 }
 
 fn leak<T>(members: impl Iterator<Item = T>) -> &'static [T] {
