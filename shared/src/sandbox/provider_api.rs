@@ -25,6 +25,9 @@ pub struct Exchange {
     pub method: String,
     /// The whole address.
     pub url: String,
+    /// A text that must stand in the body of the question, where one address answers about many things.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub question: String,
     /// Headers that must be there, by name in lower case: without them the API knows nobody.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
@@ -34,7 +37,7 @@ pub struct Exchange {
     /// HTTP status of the answer.
     #[serde(default = "ok")]
     pub status: u16,
-    /// Its body.
+    /// Its body: a text as it stands, anything else as JSON.
     pub body: Value,
 }
 
@@ -64,7 +67,10 @@ impl Exchange {
             FetchResponse {
                 status: self.status,
                 max_age_seconds: None,
-                body: self.body.to_string().into_bytes(),
+                body: match &self.body {
+                    Value::String(text) => text.clone().into_bytes(),
+                    json => json.to_string().into_bytes(),
+                },
             }
         }
     }
@@ -77,7 +83,8 @@ fn error(status: u16) -> FetchResponse {
 /// The API of every provider.
 #[derive(Default)]
 pub struct ProviderApi {
-    exchanges: Mutex<HashMap<String, Exchange>>,
+    /// By address and question.
+    exchanges: Mutex<HashMap<String, HashMap<String, Exchange>>>,
 }
 
 impl ProviderApi {
@@ -94,13 +101,20 @@ impl ProviderApi {
         if exchanges.len() >= EXCHANGES_MAX {
             exchanges.clear();
         }
-        exchanges.insert(exchange.url.clone(), exchange);
+        let of_address = exchanges.entry(exchange.url.clone()).or_default();
+        if of_address.len() >= EXCHANGES_MAX {
+            of_address.clear();
+        }
+        of_address.insert(exchange.question.clone(), exchange);
     }
 
     /// The answer to a request: 404 where nothing is known, 405 for another method, 401 for a stranger.
     pub fn answer(&self, request: &FetchRequest) -> FetchResponse {
         let exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
-        exchanges.get(&request.url).map_or_else(|| error(404), |exchange| exchange.answer(request))
+        let question = String::from_utf8_lossy(&request.body);
+        let mut of_address = exchanges.get(&request.url).into_iter().flat_map(HashMap::values);
+        let exchange = of_address.find(|exchange| question.contains(&exchange.question));
+        exchange.map_or_else(|| error(404), |exchange| exchange.answer(request))
     }
 
     /// The events that come of a callback of which the provider must be asked.
@@ -180,5 +194,23 @@ mod tests {
         check(&FetchRequest { headers: genuine.headers[..1].to_vec(), ..genuine.clone() }, 401);
         check(&FetchRequest { headers: genuine.headers[1..].to_vec(), ..genuine.clone() }, 401);
         check(&genuine.with_header("authorization", "Bearer x"), 401);
+    }
+
+    #[test]
+    fn one_address_answers_many_questions() {
+        let exchange = |question: &str, body: &str| -> Exchange {
+            let exchange = serde_json::json!({
+                "method": "POST", "url": "https://api.example.com/query", "question": question, "body": body,
+            });
+            serde_json::from_value(exchange).unwrap()
+        };
+        let api = ProviderApi::with([exchange("<id>1</id>", "<a>1</a>"), exchange("<id>2</id>", "<a>2</a>")]);
+        let ask = |body: &str| {
+            let get = FetchRequest::get("api.example.com", "https://api.example.com/query");
+            api.answer(&FetchRequest { method: FetchMethod::Post, body: body.into(), ..get })
+        };
+        assert_eq!(ask("<x><id>2</id></x>").body, b"<a>2</a>");
+        assert_eq!(ask("<x><id>1</id></x>").body, b"<a>1</a>");
+        assert_eq!(ask("<x><id>3</id></x>").status, 404);
     }
 }
