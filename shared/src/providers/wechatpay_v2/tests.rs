@@ -175,3 +175,39 @@ fn a_refund_notice_is_a_hint_and_the_answer_counts() {
     assert!(answer("OTHER", "SUCCESS").is_err());
     assert!(answer("SUCCESS", "FAIL").is_err());
 }
+
+#[test]
+fn the_sandbox_answers_about_its_own_refunds() {
+    use crate::domain::{Currency, Money};
+    use crate::sandbox::SimulatedFacts;
+    use crate::sandbox::provider_api::ProviderApi;
+    let keys = PROVIDER.sandbox.generate();
+    let key_set = KeySet::new("own", keys.key_set.clone());
+    let money = |minor| Money::from_minor(minor, Currency::new("CNY").unwrap()).unwrap();
+    let api = ProviderApi::default();
+    for (refund_id, refund_minor) in [("R1", 500), ("R2", 300), ("R1", 500)] {
+        let facts = SimulatedFacts {
+            event_id: "1".into(),
+            order_id: "A1".into(),
+            transaction_id: "T1".into(),
+            refund_id: refund_id.into(),
+            amount: money(1990),
+            refund: money(refund_minor),
+            now: UnixSeconds(1_767_225_600),
+            path: "/".into(),
+        };
+        for exchange in PROVIDER.exchanges("refunded", &facts, &keys).unwrap() {
+            api.put(exchange);
+        }
+        let payload = PROVIDER.payload("refunded", &facts, &keys).unwrap();
+        let request = sandbox::sign(&keys, &payload);
+        let raw = RawCallback::new("account", PROVIDER.name, "POST", "/", request.headers, request.body);
+        let credentials = Credentials { key_sets: vec![key_set.clone()] };
+        let hint = PROVIDER.verify(&raw, &credentials, facts.now).unwrap();
+        assert_eq!(hint.origin(), Origin::Hint);
+        let events = api.events(&PROVIDER, &hint, &key_set, facts.now).unwrap();
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].refund_id.as_deref(), Some(refund_id));
+        assert_eq!(events[0].amount, Some(money(refund_minor)));
+    }
+}
