@@ -188,7 +188,7 @@ fn the_place_that_chooses_a_check_chooses_the_events_too() {
         + "\n[[checks]]\nwhen = \"header:X-Signature\"\nalgorithm = \"hmac-sha256\"\nkey = { field = \"secret\", encoding = \"hex\" }\nsignature = { at = \"header:X-Signature\", encoding = \"hex\" }\nsigned = \"{body}\"\n";
     let text = with_check(&items);
     let (before, events) = text.split_once("[events]").unwrap();
-    let of_items = events.replace("[events.", "[events.").replace("json:/", "item:/");
+    let of_items = events.replace("json:/", "item:/");
     let text = format!(
         "{before}[[events]]\nitems = \"/list\"{of_items}\n[[events]]\nwhen = \"header:X-Signature\"{events}"
     );
