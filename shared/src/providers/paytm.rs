@@ -125,8 +125,9 @@ fn require_one_meaning(form: &Form) -> Result<(), Rejection> {
     if FormFamily::of(form).ok_or_else(malformed)? != FormFamily::Payment {
         return Ok(());
     }
-    let known =
-        |name: &str| name < "STATUS" || name > "TXNID" || PAYMENT_NAMES.contains(&name) || name == SIGNATURE;
+    let known = |name: &str| {
+        !("STATUS"..="TXNID").contains(&name) || PAYMENT_NAMES.contains(&name) || name == SIGNATURE
+    };
     let plain = |(name, value): (&str, &[u8])| known(name) && !value.contains(&b'|');
     let is_date =
         |text: &str| text.starts_with(|first: char| first.is_ascii_digit()) && text.contains(['-', '/']);

@@ -23,7 +23,7 @@ impl Transport for Provider {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         // Others get their turn while this one is on its way.
         tokio::task::yield_now().await;
-        match u16::try_from(self.status.load(Ordering::SeqCst)).unwrap() {
+        match u16::try_from(self.status.load(Ordering::SeqCst)).expect("a status is small") {
             0 => Err(PortError::Transient("down".to_owned())),
             status => Ok(FetchResponse {
                 status,

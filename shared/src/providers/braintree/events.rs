@@ -304,7 +304,7 @@ fn refund_kind(sale: EventKind) -> EventKind {
 
 fn references(ids: &[Option<&str>]) -> Vec<Reference> {
     let mut references: Vec<Reference> =
-        ids.iter().flatten().map(|id| Reference::new(super::PROVIDER.name, *id)).collect();
+        ids.iter().flatten().map(|id| Reference::new(super::PROVIDER.name, id)).collect();
     references.sort_unstable();
     references.dedup();
     references
