@@ -150,7 +150,7 @@ mod tests {
 
     fn raw(keys: &SandboxKeys, content: String) -> RawCallback {
         let payload = Payload { content, event_id: "1".into(), path: "/".into(), sent_at: UnixSeconds(0) };
-        let request = PROVIDER.sandbox.sign(keys, &payload).unwrap();
+        let request = PROVIDER.sandbox.sign(keys, &payload).expect("the sandbox signs what it is given");
         RawCallback::new("a", PROVIDER.name, "POST", "/", request.headers, request.body)
     }
 

@@ -28,7 +28,9 @@ fn check(body: &str, more: Value) -> Result<Verified, Rejection> {
 }
 
 fn events(body: &str) -> Result<Vec<PaymentEvent>, String> {
-    PROVIDER.normalise(&check(body, json!({})).unwrap()).map_err(|error| error.to_string())
+    PROVIDER
+        .normalise(&check(body, json!({})).expect("the notice is accepted"))
+        .map_err(|error| error.to_string())
 }
 
 const PAID: &[(&str, &str)] = &[
