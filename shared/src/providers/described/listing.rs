@@ -63,9 +63,10 @@ fn short(place: &Place) -> String {
     }
 }
 
-/// Every kind of event that its types may mean.
+/// Every kind of event that its types may mean, and those of its answers where it is asked.
 pub(super) fn kinds(grammar: &Grammar) -> &'static [EventKind] {
-    let rules = grammar.events.iter().flat_map(|events| events.types.values());
+    let answers = grammar.inquiry.iter().flat_map(|rule| &rule.events);
+    let rules = grammar.events.iter().chain(answers).flat_map(|events| events.types.values());
     let names = rules.flat_map(|rule| rule.kind.iter().chain(rule.kinds.values()));
     let mut kinds: Vec<EventKind> = names.filter_map(|name| EventKind::from_name(name)).collect();
     kinds.sort();
