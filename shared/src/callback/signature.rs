@@ -209,7 +209,7 @@ impl RsaKey {
 }
 
 /// The DER in a PEM text or in bare base64.
-fn public_key_der(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn public_key_der(text: &str) -> Option<Vec<u8>> {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let base64: String = text
         .lines()

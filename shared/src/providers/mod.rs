@@ -1,5 +1,6 @@
 //! The payment providers: each is a value in one file, beside one fixture folder.
 
+pub mod adapay;
 pub mod alipay;
 pub mod alipay_global;
 mod apple;
@@ -19,6 +20,7 @@ pub mod facts;
 pub mod google_pay;
 pub mod google_play_rtdn;
 pub mod google_wallet;
+pub mod huifu;
 pub mod moralis;
 pub mod nowpayments;
 pub mod paddle_classic;
@@ -36,6 +38,7 @@ pub mod truelayer;
 pub mod unionpay;
 pub mod wechatpay_v2;
 pub mod wechatpay_v3;
+pub mod yeepay;
 
 use serde_json::{Map, Value};
 use thiserror::Error;

@@ -15,6 +15,7 @@ pub struct Registry {
 // Shortest line each, so that adding one changes one line.
 #[rustfmt::skip]
 static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
+    &super::adapay::PROVIDER,
     described("adyen", include_str!("adyen.toml")),
     described("airwallex", include_str!("airwallex.toml")),
     &super::alipay::PROVIDER,
@@ -41,8 +42,10 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::google_pay::PROVIDER,
     &super::google_play_rtdn::PROVIDER,
     &super::google_wallet::PROVIDER,
+    &super::huifu::PROVIDER,
     described("hyperswitch", include_str!("hyperswitch.toml")),
     described("lemon_squeezy", include_str!("lemon_squeezy.toml")),
+    described("lianlian", include_str!("lianlian.toml")),
     described("mercadopago", include_str!("mercadopago.toml")),
     described("midtrans", include_str!("midtrans.toml")),
     described("mollie", include_str!("mollie.toml")),
@@ -72,6 +75,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     described("wise", include_str!("wise.toml")),
     described("worldline", include_str!("worldline.toml")),
     described("xendit", include_str!("xendit.toml")),
+    &super::yeepay::PROVIDER,
 ]);
 
 /// The built-in providers, in the order in which they are listed.

@@ -72,6 +72,11 @@ pub fn sign_p521(private: &Map<String, Value>, field: &str, message: &[u8]) -> V
     signature.to_bytes().to_vec()
 }
 
+/// A source of bytes that nobody without the seed can guess, and that are the same each time.
+pub fn derived_random(seed: &[u8]) -> impl CryptoRng + RngCore + use<> {
+    Derived { seed: Sha512::new().chain_update(seed), count: 0 }
+}
+
 /// Bytes that nobody without the key can guess, and that are the same each time: what a signature's nonce needs.
 struct Derived {
     seed: Sha512,
