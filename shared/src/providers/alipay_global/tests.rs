@@ -1,3 +1,5 @@
+//! Notices that Antom would send, and what is refused.
+
 use serde_json::{Value, json};
 
 use super::*;

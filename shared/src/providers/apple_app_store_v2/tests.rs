@@ -1,3 +1,5 @@
+//! Notifications with their nested objects, and what is refused.
+
 use serde_json::{Map, Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tokens that open, and what is refused.
+
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Notices of every family, and what is refused.
+
 use serde_json::{Map, Value, json};
 
 use super::*;
