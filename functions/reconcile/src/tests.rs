@@ -91,10 +91,13 @@ transaction_id = ["json:/payments/id"]
 amount = { at = ["json:/payments/amount"], unit = "minor", fixed_currency = "GBP" }
 "#;
 
+/// Status and body, or why there is none.
+type ApiAnswer = Result<(u16, String), PortError>;
+
 /// A provider's API: what it answers at which address, in turn; the last answer stays.
 #[derive(Default)]
 struct Api {
-    answers: Mutex<HashMap<String, VecDeque<Result<(u16, String), PortError>>>>,
+    answers: Mutex<HashMap<String, VecDeque<ApiAnswer>>>,
     asked: Mutex<Vec<(String, FetchRequest)>>,
     is_silent: Mutex<bool>,
 }
