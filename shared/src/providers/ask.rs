@@ -10,6 +10,7 @@ use crate::callback::{Answer, KeySet, RawCallback, Rejection, Verified};
 use crate::domain::PaymentEvent;
 
 use super::MappingError;
+use super::chain::node::NODES_FIELD;
 use super::described::Description;
 
 /// One request to a provider. It prints without headers and body, which may hold a secret.
@@ -130,6 +131,18 @@ impl Inquiry {
         match self {
             Self::Coded { .. } => Ok(()),
             Self::Described(description) => description.require_asking(keys),
+        }
+    }
+
+    /// Accepts a key set whose nodes, where it has any, can be asked. Half-configured, it could prove a transfer and
+    /// never learn that it is final; descriptions check their own credentials.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`].
+    pub fn require_usable(&self, keys: &KeySet) -> Result<(), Rejection> {
+        match self {
+            Self::Coded { .. } => keys.keys_by_id(NODES_FIELD).map(drop),
+            Self::Described(_) => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The payment providers: each is a value in one file, beside one fixture folder.
 
 pub mod adapay;
+pub mod alchemy;
 pub mod alipay;
 pub mod alipay_global;
 mod apple;
@@ -28,12 +29,14 @@ pub mod paypal;
 pub mod paytm;
 pub mod pingpp;
 pub mod polar;
+pub mod quicknode;
 pub mod read;
 pub mod registry;
 pub mod rfc9421;
 pub mod shopify;
 pub mod shouqianba;
 pub mod stripe;
+pub mod tatum;
 pub mod truelayer;
 pub mod unionpay;
 pub mod wechatpay_v2;
@@ -338,6 +341,7 @@ impl Provider {
             Verify::Coded(verify) => verify(raw, keys, now),
             Verify::Described(description) => description.verify(raw, keys, now),
         }?;
+        self.inquiry.iter().try_for_each(|inquiry| inquiry.require_usable(keys))?;
         Ok(if self.covers == Covers::Nothing { verified.into_hint() } else { verified })
     }
 }

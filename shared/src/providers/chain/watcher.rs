@@ -101,3 +101,7 @@ fn of_known_tokens<W: Watcher>(raw: &RawCallback) -> Result<Vec<Transfer>, Mappi
     let told = W::told(&callback)?;
     told.iter().filter_map(|told| told.transfer().transpose()).collect()
 }
+
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
+mod tests;
