@@ -96,7 +96,7 @@ pub async fn handle(
 /// What is answered with success.
 enum Accepted {
     /// A callback, which is durable.
-    Callback(Verified, Reply),
+    Callback(Box<Verified>, Reply),
     /// The provider's check of the address, of which nothing is kept.
     Handshake(Reply),
 }
@@ -125,7 +125,7 @@ async fn accept(
     // What is acknowledged must never be lost, so it is durable first.
     ports.callbacks.send(&verified).await?;
     let reply = provider.success(&verified);
-    Ok(Accepted::Callback(verified, reply))
+    Ok(Accepted::Callback(Box::new(verified), reply))
 }
 
 /// The one place where an error becomes a status.

@@ -163,7 +163,7 @@ const FILE_OF_KEYS: Provider = Provider {
         let held = keys.text_if_any("file")?.is_some_and(|file| file.contains(&named));
         let request = FetchRequest::get("keys.provider.example", "https://keys.provider.example/jwks");
         let read = |body: &[u8]| Some(String::from_utf8_lossy(body).into());
-        Ok((!held).then(|| KeyRequest { request, field: "file", id: None, max_age_seconds: 3600, read }))
+        Ok((!held).then_some(KeyRequest { request, field: "file", id: None, max_age_seconds: 3600, read }))
     }),
     ..Provider::BASE
 };
