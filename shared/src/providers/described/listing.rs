@@ -44,7 +44,7 @@ fn scheme_of(check: &Check) -> String {
 
 fn text(segments: &[Segment]) -> String {
     let texts = segments.iter().map(|segment| match segment {
-        Segment::Literal(text) => text.clone(),
+        Segment::Literal(text) => text.replace('\n', "\\n"),
         Segment::At(place) | Segment::AtIfAny(place) => format!("{{{}}}", short(place)),
         Segment::Group(group) => format!("[{}]", text(group)),
     });
