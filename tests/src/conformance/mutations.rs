@@ -199,7 +199,9 @@ fn remove_signature_members(value: &mut Value) -> bool {
             members.values_mut().fold(removed, |removed, member| remove_signature_members(member) || removed)
         }
         Value::Array(members) => {
-            members.iter_mut().fold(false, |removed, member| remove_signature_members(member) || removed)
+            let removed =
+                members.iter_mut().filter_map(|member| remove_signature_members(member).then_some(()));
+            removed.count() > 0
         }
         _ => false,
     }
