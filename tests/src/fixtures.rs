@@ -87,7 +87,7 @@ fn vectors(case: &Case) -> Vec<Value> {
 /// The verdict is what the verifier says now; the conformance tests hold it against what must come out.
 fn vector(case: &Case, name: &str, request: &SignedRequest, now: UnixSeconds, verdict: &Verdict) -> Value {
     let headers: Map<String, Value> =
-        request.headers.iter().fold(Map::new(), |mut headers, (name, value)| {
+        request.sent_headers().fold(Map::new(), |mut headers, (name, value)| {
             let value = match headers.remove(name) {
                 Some(Value::Array(mut values)) => {
                     values.push(value.clone().into());

@@ -54,10 +54,10 @@ impl House {
 
 fn event(account: &str, provider: &str, request: &SignedRequest) -> ApiGatewayV2httpRequest {
     let mut event = ApiGatewayV2httpRequest::default();
-    event.raw_path = Some(format!("/callbacks/{account}/{provider}"));
+    event.raw_path = Some(format!("/callbacks/{account}/{provider}{}", request.further_path()));
     event.raw_query_string = Some(request.query.clone());
     event.request_context.http.method = Method::from_bytes(request.method.as_bytes()).unwrap();
-    for (name, value) in &request.headers {
+    for (name, value) in request.sent_headers() {
         event.headers.append(
             HeaderName::from_bytes(name.as_bytes()).unwrap(),
             HeaderValue::from_bytes(value.as_bytes()).unwrap(),

@@ -64,7 +64,7 @@ pub async fn handle(
     ports: &Ports,
     now: UnixSeconds,
 ) -> ApiGatewayV2httpResponse {
-    let provider = request::address(&event).and_then(|(_, name)| ports.providers.find(&name));
+    let provider = request::address(&event).and_then(|address| addressed(&address, &ports.providers));
     let answers = provider.map_or(&Answers::EMPTY, |provider| &provider.answers);
     match accept(&event, provider, ports, now).await {
         Ok(Accepted::Callback(verified, reply)) => {
@@ -91,6 +91,13 @@ pub async fn handle(
             response(answers.failure(status).into())
         }
     }
+}
+
+/// The provider of an address; one with a further path names it only if the provider is called so.
+fn addressed(address: &request::Address, providers: &Registry) -> Option<&'static Provider> {
+    let provider = providers.find(&address.provider)?;
+    let is_expected = |path: &str| provider.further_path.is_some_and(|is_expected| is_expected(path));
+    (address.further_path.is_empty() || is_expected(&address.further_path)).then_some(provider)
 }
 
 /// What is answered with success.

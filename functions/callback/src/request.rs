@@ -10,13 +10,24 @@ const HEADERS_BYTES_MAX: usize = 64 * 1024;
 /// Most bytes of an account's name: longer ones are nobody's, and are not looked up.
 const ACCOUNT_BYTES_MAX: usize = 128;
 
-/// Account and provider of `/callbacks/{account}/{provider}`; `None` for another address.
-pub(crate) fn address(event: &ApiGatewayV2httpRequest) -> Option<(String, String)> {
-    let mut segments = path(event).strip_prefix("/callbacks/")?.split('/');
-    let (account, provider) = (segments.next()?, segments.next()?);
+/// What a callback's address names.
+pub(crate) struct Address {
+    pub account: String,
+    pub provider: String,
+    /// What follows the provider's name, with its slash; usually nothing.
+    pub further_path: String,
+}
+
+/// The parts of `/callbacks/{account}/{provider}` and a further path; `None` for another address.
+pub(crate) fn address(event: &ApiGatewayV2httpRequest) -> Option<Address> {
+    let (account, rest) = path(event).strip_prefix("/callbacks/")?.split_once('/')?;
+    let (provider, further_path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let named = (1..=ACCOUNT_BYTES_MAX).contains(&account.len()) && !provider.is_empty();
-    let complete = segments.next().is_none() && named;
-    complete.then(|| (account.to_owned(), provider.to_owned()))
+    named.then(|| Address {
+        account: account.to_owned(),
+        provider: provider.to_owned(),
+        further_path: further_path.to_owned(),
+    })
 }
 
 /// Refuses what is too large before anything is copied.
@@ -42,7 +53,7 @@ pub(crate) fn check_size(event: &ApiGatewayV2httpRequest) -> Result<(), Rejectio
 
 /// The provider's request, byte for byte.
 pub(crate) fn decode(event: &ApiGatewayV2httpRequest) -> Result<RawCallback, Rejection> {
-    let (account, provider) = address(event).ok_or_else(|| Rejection::malformed("path"))?;
+    let Address { account, provider, .. } = address(event).ok_or_else(|| Rejection::malformed("path"))?;
     let query = event.raw_query_string.as_deref().unwrap_or_default();
     let path = if query.is_empty() { path(event).to_owned() } else { format!("{}?{query}", path(event)) };
     let headers = event

@@ -6,6 +6,7 @@ pub mod alipay;
 pub mod alipay_global;
 mod apple;
 pub mod apple_app_store_v2;
+pub mod apple_pay_merchant_token;
 pub mod apple_pay_token;
 pub mod ask;
 pub mod authorize_net;
@@ -80,6 +81,8 @@ pub struct Provider {
     pub success_body: Option<fn(&Verified) -> Option<String>>,
     /// Answers its checks of the address.
     pub handshake: Option<Handshake>,
+    /// Which further path may stand behind its name in a callback's address; none when absent.
+    pub further_path: Option<fn(&str) -> bool>,
     /// When it repeats a callback that was not acknowledged, in words.
     pub retry_schedule: &'static str,
     /// What its signature covers: an event whose money facts are unsigned must be fetched before it moves money.
@@ -173,6 +176,7 @@ impl Provider {
         answers: Answers::EMPTY,
         success_body: None,
         handshake: None,
+        further_path: None,
         retry_schedule: "",
         covers: Covers::Nothing,
         credential_fields: &[],

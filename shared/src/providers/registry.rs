@@ -23,6 +23,7 @@ static BUILT_IN: LazyLock<Vec<&'static Provider>> = LazyLock::new(|| vec![
     &super::alipay_global::PROVIDER,
     described("allinpay", include_str!("allinpay.toml")),
     &super::apple_app_store_v2::PROVIDER,
+    &super::apple_pay_merchant_token::PROVIDER,
     &super::apple_pay_token::PROVIDER,
     super::authorize_net::provider(),
     &super::aws_sns::PROVIDER,

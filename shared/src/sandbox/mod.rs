@@ -91,6 +91,10 @@ pub struct Payload {
     pub path: String,
 }
 
+/// The name under which [`SignedRequest::headers`] holds what the provider appends to the callback's path, as HTTP/2 sends
+/// a path among the headers.
+pub const FURTHER_PATH: &str = ":path";
+
 /// A request as the provider would send it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedRequest {
@@ -102,6 +106,19 @@ pub struct SignedRequest {
     pub headers: Vec<(String, String)>,
     /// Body.
     pub body: Vec<u8>,
+}
+
+impl SignedRequest {
+    /// What is appended to the callback's path; usually nothing.
+    pub fn further_path(&self) -> &str {
+        let own = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(FURTHER_PATH));
+        own.map_or("", |(_, path)| path)
+    }
+
+    /// The headers that go over the wire as headers.
+    pub fn sent_headers(&self) -> impl Iterator<Item = &(String, String)> {
+        self.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(FURTHER_PATH))
+    }
 }
 
 /// What a simulated callback is about.

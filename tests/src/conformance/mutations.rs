@@ -246,7 +246,9 @@ fn parameter_twice(request: &SignedRequest) -> Vec<SignedRequest> {
 
 fn body_cut(request: &SignedRequest) -> Vec<SignedRequest> {
     let length = request.body.len();
-    [0, 1, length / 2, length - 1].map(|kept| with_body(request, request.body[..kept].to_vec())).into()
+    [0, 1.min(length), length / 2, length.saturating_sub(1)]
+        .map(|kept| with_body(request, request.body[..kept].to_vec()))
+        .into()
 }
 
 fn body_extended(request: &SignedRequest) -> Vec<SignedRequest> {

@@ -205,7 +205,7 @@ impl Client {
             Method::from_bytes(request.method.as_bytes()).expect("a provider's method is a valid token");
         let address = self.address(&callback_path(account, provider, request));
         let mut builder = self.http.request(method, address).body(request.body.clone());
-        for (name, value) in &request.headers {
+        for (name, value) in request.sent_headers() {
             builder = builder.header(name, value);
         }
         let response = builder.send().await.map_err(|error| self.transport(error))?;

@@ -6,7 +6,7 @@ use paybell_shared::sandbox::SignedRequest;
 /// The path of a callback address, with the request's query.
 pub fn callback_path(account: &str, provider: &str, request: &SignedRequest) -> String {
     let question_mark = if request.query.is_empty() { "" } else { "?" };
-    format!("/callbacks/{account}/{provider}{question_mark}{}", request.query)
+    format!("/callbacks/{account}/{provider}{}{question_mark}{}", request.further_path(), request.query)
 }
 
 /// The request as the callback function would receive it.
@@ -16,7 +16,7 @@ pub fn raw_callback(account: &str, provider: &str, request: &SignedRequest) -> R
         provider,
         request.method,
         callback_path(account, provider, request),
-        request.headers.iter().cloned(),
+        request.sent_headers().cloned(),
         request.body.clone(),
     )
 }
@@ -28,7 +28,7 @@ pub fn http_text(account: &str, provider: &str, host: &str, request: &SignedRequ
         request.method,
         callback_path(account, provider, request)
     );
-    for (name, value) in &request.headers {
+    for (name, value) in request.sent_headers() {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str(&format!("Content-Length: {}\r\n\r\n", request.body.len()));

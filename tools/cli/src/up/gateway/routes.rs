@@ -27,6 +27,7 @@ pub struct Route {
 const ROUTES: &[(&str, Target)] = &[
     ("POST /callbacks/{account}/{provider}", Target::Callback),
     ("GET /callbacks/{account}/{provider}", Target::Callback),
+    ("GET /callbacks/{account}/{provider}/{further+}", Target::Callback),
     ("POST /orders", Target::Orders),
     ("GET /orders/{order_id}", Target::Orders),
     ("GET /users/{user}/orders", Target::Orders),
@@ -44,8 +45,11 @@ pub fn find(method: &str, path: &str) -> Option<Route> {
 }
 
 fn parameters_of(pattern: &str, path: &str) -> Option<HashMap<String, String>> {
-    let (patterns, segments): (Vec<&str>, Vec<&str>) =
-        (pattern.split('/').collect(), path.split('/').collect());
+    let patterns: Vec<&str> = pattern.split('/').collect();
+    // A last parameter with `+` takes the rest of the path.
+    let takes_rest = pattern.ends_with("+}");
+    let segments: Vec<&str> =
+        if takes_rest { path.splitn(patterns.len(), '/').collect() } else { path.split('/').collect() };
     if patterns.len() != segments.len() {
         return None;
     }
@@ -54,7 +58,7 @@ fn parameters_of(pattern: &str, path: &str) -> Option<HashMap<String, String>> {
         match pattern.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             Some(name) if !segment.is_empty() => {
                 let value = percent_decode_str(segment).decode_utf8().ok()?;
-                parameters.insert(name.to_owned(), value.into_owned());
+                parameters.insert(name.trim_end_matches('+').to_owned(), value.into_owned());
             }
             None if pattern == segment => {}
             _ => return None,
@@ -76,6 +80,9 @@ mod tests {
             ("POST /callbacks/demo", "none"),
             ("POST /callbacks//alipay", "none"),
             ("POST /callbacks/demo/alipay/", "none"),
+            ("POST /callbacks/demo/alipay/a/b", "none"),
+            ("GET /callbacks/demo/alipay/a/b", "Callback account=demo further=a/b provider=alipay"),
+            ("GET /callbacks/demo/alipay/", "none"),
             ("POST /orders", "Orders"),
             ("GET /orders/a%2Fb", "Orders order_id=a/b"),
             ("GET /orders/%ff", "none"),
