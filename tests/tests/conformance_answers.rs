@@ -144,6 +144,10 @@ fn deliverable(request: &SignedRequest) -> bool {
     })
 }
 
+fn is_hint(message: &String) -> bool {
+    Verified::from_queue(message).unwrap().origin() == paybell_shared::callback::verified::Origin::Hint
+}
+
 #[tokio::test]
 async fn a_callback_belongs_to_one_account_and_one_provider() {
     for case in cases() {
@@ -166,9 +170,12 @@ async fn a_callback_belongs_to_one_account_and_one_provider() {
         let others = cases().iter().filter(|other| other.name() != case.name() && other.provider.signs());
         for other in others {
             let crossed = house.answer(ACCOUNT, other.name(), &paid).await;
-            assert!([400, 401].contains(&crossed.status_code), "{} at {}", case.name(), other.name());
+            // One that signs only some of its callbacks may take it for a hint, which changes nothing by itself.
+            let is_refused = [400, 401].contains(&crossed.status_code);
+            let is_hint = house.queue.messages().last().is_some_and(is_hint);
+            assert!(is_refused || is_hint, "{} at {}", case.name(), other.name());
         }
-        assert!(house.queue.messages().is_empty(), "{}", case.name());
+        assert!(house.queue.messages().iter().all(is_hint), "{}", case.name());
     }
 }
 
