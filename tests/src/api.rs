@@ -3,6 +3,7 @@
 use std::fmt;
 
 use paybell_cli::client::SANDBOX_ANSWERS;
+use paybell_cli::simulate::request::callback_path;
 use paybell_shared::domain::SubjectKind;
 use paybell_shared::sandbox::{Exchange, SignedRequest};
 use reqwest::header::HeaderValue;
@@ -73,11 +74,10 @@ impl Api {
         provider: &str,
         request: &SignedRequest,
     ) -> reqwest::Result<Answer> {
-        let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
         let method = Method::from_bytes(request.method.as_bytes()).expect("providers use valid methods");
-        let address = format!("{}/callbacks/{account}/{provider}{query}", self.address);
+        let address = format!("{}{}", self.address, callback_path(account, provider, request));
         let mut call = self.client.request(method, address);
-        for (name, value) in &request.headers {
+        for (name, value) in request.sent_headers() {
             // From bytes, so that a test may send what is no text.
             let value = HeaderValue::from_bytes(value.as_bytes()).expect("header values have no line ends");
             call = call.header(name, value);

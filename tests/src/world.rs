@@ -141,7 +141,7 @@ impl World {
 
     /// Delivers a request that must be acknowledged as the provider wants it.
     pub async fn deliver_genuine(&self, provider: &Provider, request: &SignedRequest) {
-        let expected = success(provider, self.keys(provider), request);
+        let expected = success(&self.demo.account, provider, self.keys(provider), request);
         assert_answer(&self.deliver(provider, request).await, &expected, provider.name);
     }
 
@@ -215,8 +215,8 @@ pub fn registration(facts: &Facts, user: &str) -> Value {
 }
 
 /// How a genuine request must be answered.
-pub fn success(provider: &Provider, keys: &SandboxKeys, request: &SignedRequest) -> Reply {
-    let raw = raw_callback("any", provider.name, request);
+pub fn success(account: &str, provider: &Provider, keys: &SandboxKeys, request: &SignedRequest) -> Reply {
+    let raw = raw_callback(account, provider.name, request);
     let credentials = Credentials { key_sets: vec![KeySet::new("sandbox", keys.key_set.clone())] };
     let verified = provider.verify(&raw, &credentials, now());
     provider.success(&verified.expect("the sandbox signs what its provider accepts"))

@@ -165,7 +165,8 @@ fn zeros(old: &[u8]) -> Vec<u8> {
     old.iter().map(|byte| if byte.is_ascii_alphanumeric() { b'0' } else { *byte }).collect()
 }
 
-fn signature_left_out(request: &SignedRequest) -> Vec<SignedRequest> {
+/// The request without its signature; none when there is no place for one.
+pub fn signature_left_out(request: &SignedRequest) -> Vec<SignedRequest> {
     let spans = signature_spans(request);
     let mut changed = request.clone();
     let is_signature = |index: usize| spans.iter().any(|span| span.header() == Some(index));

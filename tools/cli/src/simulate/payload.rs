@@ -75,8 +75,13 @@ fn scenario_without_own_template(scenario: &str) -> Option<&'static str> {
     (scenario == "partial-refund").then_some("refunded")
 }
 
-/// An id of 20 decimal digits, the form that every provider's documents allow.
+/// An id of 20 decimal digits, the form that every provider's documents allow; some write it as a JSON number, which
+/// does not begin with a zero.
 fn digits(facts: &[&str]) -> String {
     let digest = sha256(facts.join("\n").as_bytes());
-    digest.iter().take(20).map(|byte| char::from(b'0' + byte % 10)).collect()
+    let digits: String = digest.iter().take(20).map(|byte| char::from(b'0' + byte % 10)).collect();
+    match digits.strip_prefix('0') {
+        Some(rest) => format!("1{rest}"),
+        None => digits,
+    }
 }
