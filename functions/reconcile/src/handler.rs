@@ -15,7 +15,9 @@ use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::verified::MessageError;
 use paybell_shared::callback::{Fetched, KeySet, Verified};
-use paybell_shared::ports::{AccountStore, CallbackQueue, Clock, Fetcher, HintQueue, PortError, Transport};
+use paybell_shared::ports::{
+    AccessTokens, AccountStore, CallbackQueue, Clock, Fetcher, HintQueue, PortError, TokenError, Transport,
+};
 use paybell_shared::providers::{FetchRequest, MappingError, Provider, Registry};
 use thiserror::Error;
 
@@ -40,6 +42,8 @@ pub struct Ports {
     pub hints: Arc<dyn HintQueue>,
     /// The way to the providers.
     pub fetcher: Fetcher,
+    /// The access tokens that some providers want with a question.
+    pub tokens: Arc<AccessTokens>,
     /// The providers.
     pub providers: Arc<Registry>,
     /// What was asked a moment ago.
@@ -49,11 +53,13 @@ pub struct Ports {
 impl Ports {
     /// The ports on AWS, with this way to the providers.
     pub fn new(adapters: &Adapters, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        let fetcher = Fetcher::new(transport, clock.clone());
         Self {
             accounts: adapters.accounts.clone(),
             callbacks: adapters.callbacks.clone(),
             hints: adapters.hints.clone(),
-            fetcher: Fetcher::new(transport, clock),
+            tokens: Arc::new(AccessTokens::new(fetcher.clone(), clock)),
+            fetcher,
             providers: adapters.providers.clone(),
             recent: Arc::default(),
         }
@@ -84,12 +90,24 @@ enum ReconcileError {
     /// The provider, or one of our own services, did not do what it was asked.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The account's client credentials are not those that the provider knows.
+    #[error("unconfigured: {0}")]
+    Client(TokenError),
     /// The same was asked a moment ago, maybe before what this hint is about.
     #[error("the same was asked a moment ago")]
     AskedJustNow,
     /// There was no time left.
     #[error("no time left in this invocation")]
     OutOfTime,
+}
+
+impl From<TokenError> for ReconcileError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Port(error) => Self::Port(error),
+            TokenError::Refused(_) | TokenError::Unreadable(_) => Self::Client(error),
+        }
+    }
 }
 
 /// What becomes of a hint that has led to no answer.
@@ -212,13 +230,28 @@ async fn ask_until(
 }
 
 async fn ask(question: &Question, ports: &Ports) -> Result<(), ReconcileError> {
-    let fetched = ports.fetcher.fetch(question.account(), question.request()).await?;
+    let fetched = fetch(question, ports).await?;
     if !(200..300).contains(&fetched.status()) {
         return Err(ReconcileError::Status(fetched.status()));
     }
     let answer = answer(question, &fetched).map_err(ReconcileError::Refused)?;
     ports.callbacks.send(&answer).await?;
     Ok(())
+}
+
+/// Asks, with an access token where the provider wants one; one that is refused before its time is renewed once.
+async fn fetch(question: &Question, ports: &Ports) -> Result<Fetched, ReconcileError> {
+    let (account, provider, request) = (question.account(), question.provider(), question.request());
+    let wanted = provider.token_request(question.keys()).map_err(ReconcileError::Unasked)?;
+    let Some(wanted) = wanted else { return Ok(ports.fetcher.fetch(account, request).await?) };
+    let token = ports.tokens.get(account, provider, &wanted, None).await?;
+    let fetched = ports.fetcher.fetch(account, &wanted.authorized(request, &token)).await?;
+    if fetched.status() != 401 {
+        return Ok(fetched);
+    }
+    tracing::info!(outcome = "token_renewed", account, provider = provider.name, "reconcile");
+    let token = ports.tokens.get(account, provider, &wanted, Some(&token)).await?;
+    Ok(ports.fetcher.fetch(account, &wanted.authorized(request, &token)).await?)
 }
 
 /// The answer as a callback that `apply` can read, or it would be of no use there.

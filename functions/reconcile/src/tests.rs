@@ -1,5 +1,7 @@
 //! What becomes of hints when the provider answers as providers do, with ports in memory.
 
+mod tokens;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 
@@ -134,11 +136,13 @@ impl World {
         let clock = Arc::new(ManualClock::at_ms(NOW.0 * 1000));
         let accounts = Arc::new(MemoryAccounts::default());
         let (callbacks, hints) = (Arc::new(MemoryQueue::default()), Arc::new(MemoryQueue::default()));
+        let fetcher = Fetcher::new(api.clone(), clock.clone());
         let ports = Ports {
             accounts: accounts.clone(),
             callbacks: callbacks.clone(),
             hints: hints.clone(),
-            fetcher: Fetcher::new(api.clone(), clock.clone()),
+            tokens: Arc::new(AccessTokens::new(fetcher.clone(), clock.clone())),
+            fetcher,
             providers: Arc::new(Registry::new(described_providers(PROVIDERS).unwrap())),
             recent: Arc::default(),
         };

@@ -7,6 +7,7 @@ pub mod keys;
 #[cfg(feature = "sandbox")]
 pub mod memory;
 pub mod system;
+pub mod tokens;
 
 use async_trait::async_trait;
 use thiserror::Error;
@@ -19,6 +20,7 @@ pub use cached::CachedAccounts;
 pub use fetch::{FetchResponse, Fetcher, Transport};
 pub use keys::{FetchedKeys, KeyError};
 pub use system::{SystemClock, SystemRandom};
+pub use tokens::{AccessTokens, TokenError};
 
 /// Why the outside world did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -6,12 +6,13 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::callback::{Answer, KeySet, RawCallback, Rejection, Verified};
+use crate::callback::{Answer, Fetched, KeySet, RawCallback, Rejection, Verified};
 use crate::domain::PaymentEvent;
 
 use super::MappingError;
 use super::chain::node::NODES_FIELD;
 use super::described::Description;
+use super::token::{AccessToken, TokenRequest};
 
 /// One request to a provider. It prints without headers and body, which may hold a secret.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -154,6 +155,28 @@ impl Inquiry {
         match self {
             Self::Coded { requests, .. } => requests(verified, keys),
             Self::Described(description) => description.inquiries(verified, keys),
+        }
+    }
+
+    /// How a question gets the access token that it needs; `None` where the credentials alone are enough.
+    ///
+    /// # Errors
+    /// [`MappingError`] when the key set lacks what the token endpoint wants.
+    pub fn token_request(&self, keys: &KeySet) -> Result<Option<TokenRequest>, MappingError> {
+        match self {
+            Self::Coded { .. } => Ok(None),
+            Self::Described(description) => description.token_request(keys),
+        }
+    }
+
+    /// The access token that the token endpoint has answered.
+    ///
+    /// # Errors
+    /// [`MappingError`] when there is none in it.
+    pub fn access_token(&self, answer: &Fetched) -> Result<AccessToken, MappingError> {
+        match self {
+            Self::Coded { .. } => Err(MappingError::field("inquiry.token")),
+            Self::Described(description) => description.access_token(answer),
         }
     }
 

@@ -38,6 +38,7 @@ pub mod shopify;
 pub mod shouqianba;
 pub mod stripe;
 pub mod tatum;
+pub mod token;
 pub mod truelayer;
 pub mod unionpay;
 pub mod wechatpay_v2;
@@ -55,6 +56,7 @@ use crate::domain::{EventKind, PaymentEvent};
 pub use ask::{FetchMethod, FetchRequest, Handshake, Inquire, Inquiry, KeyFetch, KeyRequest, Reply};
 pub use facts::{Asked, Covers, CredentialField, Rail};
 pub use registry::Registry;
+pub use token::{AccessToken, TokenRequest};
 
 /// Most bytes of an id inside an event, so that an order with many events is stored and every notification is pushed.
 pub const ID_BYTES_MAX: usize = 512;
@@ -262,6 +264,22 @@ impl Provider {
             Some(inquiry) if self.must_ask(verified) => inquiry.requests(verified, keys),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// How a question gets the access token that it needs; `None` where the credentials alone are enough.
+    ///
+    /// # Errors
+    /// [`MappingError`] when the key set lacks what the token endpoint wants.
+    pub fn token_request(&self, keys: &KeySet) -> Result<Option<TokenRequest>, MappingError> {
+        self.inquiry.map_or(Ok(None), |inquiry| inquiry.token_request(keys))
+    }
+
+    /// The access token that the token endpoint has answered.
+    ///
+    /// # Errors
+    /// [`MappingError`] when there is none in it.
+    pub fn access_token(&self, answer: &Fetched) -> Result<AccessToken, MappingError> {
+        self.inquiry.ok_or_else(|| MappingError::field("inquiry"))?.access_token(answer)
     }
 
     /// What the provider said about a callback, as a callback of its own with the origin

@@ -128,13 +128,19 @@ impl ProviderApi {
         keys: &KeySet,
         now: UnixSeconds,
     ) -> Result<Vec<PaymentEvent>, MappingError> {
+        let asked = |request: &FetchRequest| {
+            let FetchResponse { status, body, .. } = self.answer(request);
+            let fetched = (status == 200).then(|| Fetched::new(status, body, now));
+            fetched.ok_or_else(|| MappingError::field(format!("status {status}")))
+        };
+        let wanted = provider.token_request(keys)?;
         let mut events = Vec::new();
-        for request in provider.inquiries(about, keys)? {
-            let FetchResponse { status, body, .. } = self.answer(&request);
-            if status != 200 {
-                return Err(MappingError::field(format!("status {status}")));
+        for mut request in provider.inquiries(about, keys)? {
+            if let Some(wanted) = &wanted {
+                let token = provider.access_token(&asked(&wanted.request)?)?;
+                request = wanted.authorized(&request, &token);
             }
-            let answer = provider.answered(about, &Fetched::new(status, body, now), keys)?;
+            let answer = provider.answered(about, &asked(&request)?, keys)?;
             events.extend(provider.normalise(&answer)?);
         }
         Ok(events)

@@ -21,6 +21,9 @@ pub(crate) struct EventsRule {
     /// Pointer to an array with one event each; then places are usually `item:`.
     #[serde(default)]
     pub items: Option<String>,
+    /// In an answer: where the callback has the order's id by which it was asked about. Answers need not repeat it.
+    #[serde(default)]
+    pub subject_asked: Option<Place>,
     /// The provider's event id, the first that is there; without one the identifying facts are digested.
     #[serde(default)]
     pub id: Vec<Template>,

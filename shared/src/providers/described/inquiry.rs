@@ -1,6 +1,7 @@
 //! Asking the provider, as a description says: what to ask about a hint, which answers are believed, what they mean.
 
 mod rule;
+mod token;
 mod validate;
 
 use std::borrow::Cow;
@@ -10,14 +11,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::callback::address::is_host_name;
 use crate::callback::json::Json;
-use crate::callback::{KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified};
+use crate::callback::{Fetched, KeySet, Origin, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::PaymentEvent;
 
-use super::super::{FetchMethod, FetchRequest, MappingError};
+use super::super::{AccessToken, FetchMethod, FetchRequest, MappingError, TokenRequest};
 use super::event_rules::EventsRule;
 use super::grammar::Grammar;
 use super::normalise;
-use super::place::Root;
+use super::place::{Place, Root};
 use super::request::{Request, Scope};
 use super::template::{Segment, Template};
 
@@ -32,7 +33,7 @@ pub const REQUESTS_MAX: usize = 256;
 /// The key set's field that chooses the test environment.
 pub const ENVIRONMENT_FIELD: &str = "environment";
 /// The value of [`ENVIRONMENT_FIELD`] that chooses it.
-const SANDBOX: &str = "sandbox";
+const SANDBOX_NAME: &str = "sandbox";
 /// The word in place of a kind for a type of which the provider must be asked.
 pub(super) const ASK: &str = "ask";
 
@@ -132,6 +133,8 @@ pub(super) fn requests(
     keys: &KeySet,
 ) -> Result<Vec<FetchRequest>, MappingError> {
     let request = Request::new(verified.raw(), verified.content());
+    // A key set without a client cannot ask, so another one may have to.
+    token_request(rule, keys)?;
     let mut requests = Vec::new();
     for wanted in &rule.requests {
         let scope = |item| Scope { keys: Some(keys), item, ..Scope::of(&request) };
@@ -148,6 +151,17 @@ pub(super) fn requests(
     let mut seen = std::collections::HashSet::new();
     requests.retain(|request| seen.insert(request.clone()));
     if requests.len() > REQUESTS_MAX { Err(MappingError::field("requests")) } else { Ok(requests) }
+}
+
+/// How the questions get their token.
+pub(super) fn token_request(rule: &InquiryRule, keys: &KeySet) -> Result<Option<TokenRequest>, MappingError> {
+    rule.token.as_ref().map(|rule| token::request(rule, keys)).transpose()
+}
+
+/// The token that was answered.
+pub(super) fn access_token(rule: &InquiryRule, answer: &Fetched) -> Result<AccessToken, MappingError> {
+    let rule = rule.token.as_ref().ok_or_else(|| MappingError::field("inquiry.token"))?;
+    token::read(rule, answer)
 }
 
 fn items<'a>(pointer: Option<&str>, request: &'a Request<'_>) -> Option<&'a [Json]> {
@@ -204,12 +218,17 @@ fn host(rule: &InquiryRule, scope: &Scope<'_>) -> Result<(String, String), Mappi
         return own_server(base, rule.host_suffix.as_deref())
             .ok_or_else(|| MappingError::field(field.as_str()));
     }
-    let host = match (credential(ENVIRONMENT_FIELD)?, &rule.sandbox_host) {
-        (Some(SANDBOX), Some(host)) => Some(host),
-        (Some(SANDBOX), None) => None,
-        _ => rule.host.as_ref(),
+    let (host, base_path) = match credential(ENVIRONMENT_FIELD)? {
+        Some(SANDBOX_NAME) => (&rule.sandbox_host, &rule.sandbox_base_path),
+        _ => (&rule.host, &rule.base_path),
     };
-    Ok((host.ok_or_else(|| MappingError::field(ENVIRONMENT_FIELD))?.clone(), String::new()))
+    let host = host.as_ref().ok_or_else(|| MappingError::field(ENVIRONMENT_FIELD))?;
+    Ok((host.clone(), base_path.clone()))
+}
+
+fn is_sandbox(keys: &KeySet) -> Result<bool, MappingError> {
+    let name = keys.text_if_any(ENVIRONMENT_FIELD).map_err(|_| MappingError::field(ENVIRONMENT_FIELD))?;
+    Ok(name == Some(SANDBOX_NAME))
 }
 
 /// Host and path of `https://host[/path]`, or of a bare host, without anything else that an address may hold.
@@ -321,10 +340,23 @@ pub(super) fn normalise(
     let is_there = |place| Scope::of(&request).bytes(place).ok().flatten().is_some();
     for rule in rule.events.iter().filter(|rule| has_items(rule, content)) {
         if rule.when.as_ref().is_none_or(is_there) {
-            events.extend(normalise::read(rule, provider, answer)?);
+            let mut read = normalise::read(rule, provider, answer)?;
+            if let Some(place) = &rule.subject_asked {
+                let subject = asked_text(place, answer.raw())?;
+                read.iter_mut().for_each(|event| event.subject_id = Some(subject.clone()));
+            }
+            events.extend(read);
         }
     }
     Ok(events)
+}
+
+/// The id by which the callback had its order asked about.
+fn asked_text(place: &Place, raw: &RawCallback) -> Result<String, MappingError> {
+    let request = Request::new(raw, raw.body());
+    let absent = || MappingError::field(place.to_string());
+    let text = Scope::of(&request).text(place).map_err(|_| absent())?.ok_or_else(absent)?;
+    asked(&text).map(str::to_owned)
 }
 
 /// A list that is not there is empty: most payments have no refunds.

@@ -27,12 +27,12 @@ mod tests;
 
 use thiserror::Error;
 
-use crate::callback::{Answer, Answers, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
+use crate::callback::{Answer, Answers, Fetched, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::{EventKind, PaymentEvent};
 
 use super::{
-    Covers, CredentialField, FetchRequest, Inquiry, KeyFetch, MappingError, Normalise, Part, Provider, Reply,
-    Verify,
+    AccessToken, Covers, CredentialField, FetchRequest, Inquiry, KeyFetch, MappingError, Normalise, Part,
+    Provider, Reply, TokenRequest, Verify,
 };
 pub(super) use normalise::money_on_the_wire;
 pub(super) use vocabulary::normalise_vocabulary;
@@ -150,6 +150,22 @@ impl Description {
     /// [`MappingError`] when the callback does not say what to ask about, or the key set lacks what asking needs.
     pub fn inquiries(&self, verified: &Verified, keys: &KeySet) -> Result<Vec<FetchRequest>, MappingError> {
         self.inquiry().and_then(|rule| inquiry::requests(rule, verified, keys))
+    }
+
+    /// How a question gets the access token that it needs; `None` where the credentials alone are enough.
+    ///
+    /// # Errors
+    /// [`MappingError`] when the key set lacks what the token endpoint wants.
+    pub fn token_request(&self, keys: &KeySet) -> Result<Option<TokenRequest>, MappingError> {
+        self.inquiry().and_then(|rule| inquiry::token_request(rule, keys))
+    }
+
+    /// The access token that the token endpoint has answered.
+    ///
+    /// # Errors
+    /// [`MappingError`] when there is none in it.
+    pub fn access_token(&self, answer: &Fetched) -> Result<AccessToken, MappingError> {
+        self.inquiry().and_then(|rule| inquiry::access_token(rule, answer))
     }
 
     /// Accepts an answer about what the callback names, and about this account.

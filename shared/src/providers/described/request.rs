@@ -214,6 +214,7 @@ pub(super) fn scalar_text(json: &Json) -> Option<&[u8]> {
     }
 }
 
-fn scalar<'a>(json: &'a Json, pointer: &str) -> Option<&'a [u8]> {
+/// The text of the member at a pointer, where it is neither an object nor an array.
+pub(super) fn scalar<'a>(json: &'a Json, pointer: &str) -> Option<&'a [u8]> {
     scalar_text(json.at(pointer)?)
 }

@@ -8,6 +8,7 @@ use super::super::event_rules::EventsRule;
 use super::super::grammar::IdentityRule;
 use super::super::place::{Place, Root};
 use super::super::template::Template;
+use super::token::TokenRule;
 
 /// How the provider is asked about callbacks that do not prove the money.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,6 +20,12 @@ pub(crate) struct InquiryRule {
     /// The one that is asked instead when the key set's `environment` is `sandbox`.
     #[serde(default)]
     pub sandbox_host: Option<String>,
+    /// What stands before the path of every question.
+    #[serde(default)]
+    pub base_path: String,
+    /// The same for `sandbox_host`.
+    #[serde(default)]
+    pub sandbox_base_path: String,
     /// The credential with the address of the merchant's own server, in place of `host`.
     #[serde(default)]
     pub base_url: Option<String>,
@@ -28,6 +35,9 @@ pub(crate) struct InquiryRule {
     /// A callback without any signature is taken as a hint when one of these is there.
     #[serde(default)]
     pub unsigned: Vec<Place>,
+    /// Where the token comes from that questions need.
+    #[serde(default)]
+    pub token: Option<TokenRule>,
     /// Where a callback names what it is about.
     pub asked: Vec<Place>,
     /// Where an answer names it, the first that is there; it must be one that the callback names.
@@ -45,7 +55,8 @@ pub(crate) struct InquiryRule {
 impl InquiryRule {
     /// The credentials that asking needs, whatever is asked.
     pub fn credentials(&self) -> BTreeSet<&str> {
-        let templates = self.requests.iter().flat_map(RequestRule::templates);
+        let tokens = self.token.iter().flat_map(TokenRule::templates);
+        let templates = self.requests.iter().flat_map(RequestRule::templates).chain(tokens);
         let named = templates.flat_map(Template::places).filter_map(|place| match &place.root {
             Root::Credential(field) => Some(field.as_str()),
             _ => None,

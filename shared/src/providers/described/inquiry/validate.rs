@@ -8,6 +8,7 @@ use super::super::place::{Place, Root};
 use super::super::template::Segment;
 use super::super::validate::{self, Problem, credential, require};
 use super::rule::{InquiryRule, RequestRule};
+use super::token;
 
 /// Stands for TLS in the check of an answer's events: all of the body is proved, nothing else is there.
 const TLS: &str = r#"
@@ -38,6 +39,9 @@ pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(),
     for identity in &rule.identity {
         credential(grammar, &identity.expected, "inquiry.identity.expected")?;
     }
+    if let Some(token) = &rule.token {
+        token::validate(grammar, token)?;
+    }
     require(!rule.requests.is_empty(), "inquiry.requests", "is empty: nothing would ever be asked")?;
     for (index, wanted) in rule.requests.iter().enumerate() {
         request(grammar, wanted, &format!("inquiry.requests[{index}]"))?;
@@ -47,12 +51,17 @@ pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(),
         if let Some(place) = &events.when {
             in_answer(place, &format!("inquiry.events[{index}].when"))?;
         }
+        if let Some(place) = &events.subject_asked {
+            let mut paths = rule.requests.iter().filter(|wanted| wanted.items.is_none());
+            let is_asked = paths.any(|wanted| wanted.path.places().any(|asked| asked == place));
+            require(is_asked, format!("inquiry.events[{index}].subject_asked"), "is in no request's `path`")?;
+        }
         let check: Check = toml::from_str(TLS)
             .map_err(|error| Problem::new("inquiry.events", error.message().to_owned()))?;
         let answer = Grammar {
             covers: CoversRule::Body,
             checks: vec![check],
-            events: vec![EventsRule { when: None, ..events.clone() }],
+            events: vec![EventsRule { when: None, subject_asked: None, ..events.clone() }],
             inquiry: None,
             ..grammar.clone()
         };
@@ -70,6 +79,19 @@ fn hosts(grammar: &Grammar, rule: &InquiryRule) -> Result<(), Problem> {
     }
     if rule.sandbox_host.is_some() {
         credential(grammar, super::ENVIRONMENT_FIELD, "inquiry.sandbox_host")?;
+    }
+    let paths = [
+        ("base_path", &rule.base_path, &rule.host),
+        ("sandbox_base_path", &rule.sandbox_base_path, &rule.sandbox_host),
+    ];
+    for (name, path, host) in paths {
+        let is_segment = |segment: &str| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            !segment.is_empty() && segment.bytes().all(plain)
+        };
+        let is_path =
+            path.strip_prefix('/').is_some_and(|rest| host.is_some() && rest.split('/').all(is_segment));
+        require(path.is_empty() || is_path, format!("inquiry.{name}"), "is not the path `/…` of a host")?;
     }
     match &rule.base_url {
         Some(field) => credential(grammar, field, "inquiry.base_url"),

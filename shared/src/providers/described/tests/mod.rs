@@ -6,6 +6,7 @@ mod refused;
 mod requests;
 mod schemes;
 mod templates;
+mod tokens;
 
 use serde_json::Value;
 

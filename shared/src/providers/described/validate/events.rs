@@ -25,6 +25,8 @@ pub(in super::super) fn events(grammar: &Grammar) -> Result<(), Problem> {
         let field = if many { format!("events[{index}]") } else { "events".to_owned() };
         let known = events.when.is_none() || grammar.checks.iter().any(|check| check.when == events.when);
         require(known, format!("{field}.when"), "is not the `when` of a check")?;
+        let problem = "is only for the answers of an inquiry";
+        require(events.subject_asked.is_none(), format!("{field}.subject_asked"), problem)?;
         Reading { grammar, events, field }.check()?;
     }
     Ok(())
