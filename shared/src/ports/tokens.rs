@@ -1,6 +1,7 @@
 //! Access tokens fetched from providers, kept until shortly before they expire.
 
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod tests;
 
 use std::collections::HashMap;

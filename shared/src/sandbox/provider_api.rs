@@ -181,6 +181,10 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callback::{Credentials, RawCallback};
+    use crate::domain::Money;
+    use crate::domain::money::Currency;
+    use crate::providers::Registry;
 
     #[test]
     fn strangers_are_told_nothing() {
@@ -218,5 +222,36 @@ mod tests {
         assert_eq!(ask("<x><id>2</id></x>").body, b"<a>2</a>");
         assert_eq!(ask("<x><id>1</id></x>").body, b"<a>1</a>");
         assert_eq!(ask("<x><id>3</id></x>").status, 404);
+    }
+
+    #[test]
+    fn a_client_that_the_provider_does_not_know_gets_no_token() {
+        let provider = Registry::default().find("phonepe_v2").unwrap();
+        let keys = provider.sandbox.generate();
+        let rupee = Currency::new("INR").unwrap();
+        let money = |amount_minor| Money::from_minor(amount_minor, rupee.clone()).unwrap();
+        let facts = SimulatedFacts {
+            event_id: "event-1".to_owned(),
+            order_id: "A1".to_owned(),
+            transaction_id: "OMO1".to_owned(),
+            refund_id: "OMR1".to_owned(),
+            amount: money(1999),
+            refund: money(100),
+            now: UnixSeconds(1_767_225_600),
+            path: "/".to_owned(),
+        };
+        let request =
+            provider.sandbox.sign(&keys, &provider.payload("paid", &facts, &keys).unwrap()).unwrap();
+        let raw = RawCallback::new("demo", "phonepe_v2", "POST", "/", request.headers, request.body);
+        let own = KeySet::new("own", keys.key_set.clone());
+        let credentials = Credentials { key_sets: vec![own.clone()] };
+        let hint = provider.accept(&raw, &credentials, facts.now).unwrap();
+        let api = ProviderApi::with(provider.exchanges("paid", &facts, &keys).unwrap());
+        let events = api.events(provider, &hint, &own, facts.now).unwrap();
+        assert_eq!(events[0].subject_id.as_deref(), Some("A1"));
+        for field in ["client_id", "client_secret", "client_version"] {
+            let stranger = own.with_key(field, None, "another".into());
+            assert!(api.events(provider, &hint, &stranger, facts.now).is_err(), "{field}");
+        }
     }
 }
