@@ -10,7 +10,7 @@ use aws_lambda_events::http::{HeaderName, HeaderValue, Method};
 use callback_function::{Ports, handle};
 use paybell_cli::simulate::request::{forge, with_flipped_byte};
 use paybell_cli::verify::vector::Verdict;
-use paybell_shared::callback::{BODY_BYTES_MAX, Verified};
+use paybell_shared::callback::{BODY_BYTES_MAX, Origin, Verified};
 use paybell_shared::ports::memory::{MemoryAccounts, MemoryQueue};
 use paybell_shared::ports::{AccountStore, FetchedKeys, PortError};
 use paybell_shared::providers::{Registry, Reply};
@@ -144,8 +144,8 @@ fn deliverable(request: &SignedRequest) -> bool {
     })
 }
 
-fn is_hint(message: &String) -> bool {
-    Verified::from_queue(message).unwrap().origin() == paybell_shared::callback::verified::Origin::Hint
+fn is_hint(message: &str) -> bool {
+    Verified::from_queue(message).unwrap().origin() == Origin::Hint
 }
 
 #[tokio::test]
@@ -172,10 +172,10 @@ async fn a_callback_belongs_to_one_account_and_one_provider() {
             let crossed = house.answer(ACCOUNT, other.name(), &paid).await;
             // One that signs only some of its callbacks may take it for a hint, which changes nothing by itself.
             let is_refused = [400, 401].contains(&crossed.status_code);
-            let is_hint = house.queue.messages().last().is_some_and(is_hint);
+            let is_hint = house.queue.messages().last().is_some_and(|message| is_hint(message));
             assert!(is_refused || is_hint, "{} at {}", case.name(), other.name());
         }
-        assert!(house.queue.messages().iter().all(is_hint), "{}", case.name());
+        assert!(house.queue.messages().iter().all(|message| is_hint(message)), "{}", case.name());
     }
 }
 

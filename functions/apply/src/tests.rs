@@ -210,7 +210,7 @@ async fn a_callback_of_which_the_provider_must_be_asked_is_handed_on_and_changes
 #[tokio::test]
 async fn a_hint_of_a_provider_that_is_not_asked_is_done() {
     let world = World::new();
-    let hint = paid("evt_1", "A1").replace("\"signed\"", "\"hint\"");
+    let hint = paid("evt_1", "A1").replace("\"signed\"", "\"hint\"").replace("\"stripe\"", "\"paypal\"");
     assert_eq!(world.handle(&[("m1", hint)]).await, [""; 0]);
     assert_eq!(world.orders.all(), []);
     assert_eq!(world.hints.messages(), [""; 0]);
