@@ -1,5 +1,7 @@
 //! What a deployment configures.
 
+use std::path::Path;
+
 use thiserror::Error;
 
 use crate::providers::described::{Description, DescriptionError};
@@ -24,8 +26,11 @@ pub const HINTS_DEAD_LETTERS_URL: &str = "PAYBELL_HINTS_DEAD_LETTERS_URL";
 /// Address of the WebSocket API's management endpoint, stage included: `https://{api}.execute-api.{region}.amazonaws.com/{stage}`.
 pub const WEBSOCKET_ENDPOINT: &str = "PAYBELL_WEBSOCKET_ENDPOINT";
 
-/// Path of a configuration file that describes providers beside the built-in ones; optional.
+/// Path of a configuration file that describes providers beside the built-in ones; optional. A relative path begins
+/// where Lambda unpacks the function's package.
 pub const PROVIDERS_FILE: &str = "PAYBELL_PROVIDERS_FILE";
+/// Where Lambda unpacks the function's package; set by Lambda.
+const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
 
 /// What a deployment configures. Every function gets all of it; their roles, not this, limit what they reach.
 #[derive(Clone)]
@@ -129,10 +134,13 @@ impl Config {
             sqs_endpoint: None,
             providers: match variable(PROVIDERS_FILE).filter(|path| !path.is_empty()) {
                 None => Vec::new(),
-                Some(path) => described_providers(
-                    &std::fs::read_to_string(&path)
-                        .map_err(|error| ConfigError::File { path, problem: error.to_string() })?,
-                )?,
+                Some(path) => {
+                    let root = variable(TASK_ROOT).unwrap_or_default();
+                    let text = std::fs::read_to_string(Path::new(&root).join(&path));
+                    described_providers(
+                        &text.map_err(|error| ConfigError::File { path, problem: error.to_string() })?,
+                    )?
+                }
             },
         })
     }
@@ -232,13 +240,18 @@ mod tests {
 
     #[test]
     fn reads_the_providers_file_that_a_variable_names() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/own_provider");
         let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/own_provider/paybell.toml");
         let with = |path: &'static str| {
-            Config::from_variables(move |name| {
-                Some(if name == PROVIDERS_FILE { path } else { "x" }.to_owned())
+            Config::from_variables(move |name| match name {
+                PROVIDERS_FILE => Some(path.to_owned()),
+                TASK_ROOT => Some(root.to_owned()),
+                _ => Some("x".to_owned()),
             })
         };
-        assert_eq!(with(sample).unwrap().providers[0].name, "harbour_pay");
+        for path in [sample, "paybell.toml"] {
+            assert_eq!(with(path).unwrap().providers[0].name, "harbour_pay", "{path}");
+        }
         let error = with("no/such/file.toml").err().unwrap().to_string();
         assert!(error.starts_with("cannot read `no/such/file.toml`, which `PAYBELL_PROVIDERS_FILE` names"));
     }
