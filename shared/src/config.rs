@@ -32,6 +32,11 @@ pub const PROVIDERS_FILE: &str = "PAYBELL_PROVIDERS_FILE";
 /// Where Lambda unpacks the function's package; set by Lambda.
 const TASK_ROOT: &str = "LAMBDA_TASK_ROOT";
 
+/// Name of the deployment's stage, which metrics and traces say; optional.
+pub const STAGE: &str = "PAYBELL_STAGE";
+/// Where the OpenTelemetry collector is, such as `http://localhost:4318`; without it there are no traces.
+pub const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
 /// What a deployment configures. Every function gets all of it; their roles, not this, limit what they reach.
 #[derive(Clone)]
 pub struct Config {

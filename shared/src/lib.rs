@@ -7,6 +7,7 @@
 //! - [`push`]: what goes over a WebSocket.
 //! - `aws` (feature `aws`): the ports on DynamoDB, SQS and API Gateway.
 //! - `https` (feature `https`): the way out to providers' servers.
+//! - `telemetry` (feature `telemetry`): logs, metrics and traces of the functions.
 //! - `sandbox` (feature `sandbox`): keys and signing for the simulator and the tests.
 //!
 //! `callback`, `providers` and `domain` are pure: time, randomness, secrets and the network are arguments.
@@ -23,3 +24,5 @@ pub mod providers;
 pub mod push;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;

@@ -4,17 +4,35 @@ use std::convert::Infallible;
 
 use apply_function::{Ports, handle};
 use aws_lambda_events::sqs::SqsEvent;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use paybell_shared::aws::Adapters;
 use paybell_shared::ports::SystemClock;
+use paybell_shared::telemetry::{self, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    let telemetry = &telemetry::init("apply");
     let ports = &Ports::new(&Adapters::from_env().await?);
     run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-        Ok::<_, Infallible>(handle(event.payload, ports, &SystemClock, deadline_ms).await)
+        let (payload, context) = event.into_parts();
+        let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);
+        let invocation =
+            telemetry.begin(&context.request_id, context.xray_trace_id.as_deref(), || trigger(&payload));
+        let answer = invocation.around(handle(payload, ports, &SystemClock, deadline_ms)).await;
+        invocation.processed(answer.batch_item_failures.len()).await;
+        Ok::<_, Infallible>(answer)
     }))
     .await
+}
+
+fn trigger(event: &SqsEvent) -> Trigger<'_> {
+    let arn = event.records.first().and_then(|message| message.event_source_arn.as_deref());
+    Trigger::Queue {
+        arn: arn.unwrap_or_default(),
+        trace_headers: event
+            .records
+            .iter()
+            .map(|message| message.attributes.get("AWSTraceHeader").map(String::as_str))
+            .collect(),
+    }
 }

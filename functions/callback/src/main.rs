@@ -4,16 +4,30 @@ use std::convert::Infallible;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use callback_function::{Ports, handle};
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use paybell_shared::aws::Adapters;
 use paybell_shared::ports::{Clock as _, SystemClock};
+use paybell_shared::telemetry::{self, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    let telemetry = &telemetry::init("callback");
     let ports = &Ports::new(&Adapters::from_env().await?);
     run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
-        Ok::<_, Infallible>(handle(event.payload, ports, SystemClock.now()).await)
+        let (payload, context) = event.into_parts();
+        let invocation =
+            telemetry.begin(&context.request_id, context.xray_trace_id.as_deref(), || trigger(&payload));
+        let answer = invocation.around(handle(payload, ports, SystemClock.now())).await;
+        invocation.answered(answer.status_code).await;
+        Ok::<_, Infallible>(answer)
     }))
     .await
+}
+
+fn trigger(event: &ApiGatewayV2httpRequest) -> Trigger<'_> {
+    Trigger::Http {
+        method: event.request_context.http.method.as_str(),
+        route: Some("/callbacks/{account}/{provider}"),
+        traceparent: event.headers.get("traceparent").and_then(|value| value.to_str().ok()),
+    }
 }

@@ -3,17 +3,27 @@
 use std::convert::Infallible;
 
 use aws_lambda_events::dynamodb::Event;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use notify_function::{Ports, handle};
 use paybell_shared::aws::Adapters;
 use paybell_shared::ports::SystemClock;
+use paybell_shared::telemetry::{self, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    let telemetry = &telemetry::init("notify");
     let ports = &Ports::new(&Adapters::from_env().await?);
     run(service_fn(move |event: LambdaEvent<Event>| async move {
-        Ok::<_, Infallible>(handle(event.payload, ports, &SystemClock).await)
+        let (payload, context) = event.into_parts();
+        let invocation =
+            telemetry.begin(&context.request_id, context.xray_trace_id.as_deref(), || trigger(&payload));
+        let answer = invocation.around(handle(payload, ports, &SystemClock)).await;
+        invocation.processed(answer.batch_item_failures.len()).await;
+        Ok::<_, Infallible>(answer)
     }))
     .await
+}
+
+fn trigger(event: &Event) -> Trigger<'_> {
+    Trigger::Stream { records: event.records.len() }
 }

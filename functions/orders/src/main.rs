@@ -3,17 +3,31 @@
 use std::convert::Infallible;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use lambda_runtime::{Error, LambdaEvent, run, service_fn, tracing};
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use orders_function::{Ports, handle};
 use paybell_shared::aws::Adapters;
 use paybell_shared::ports::{SystemClock, SystemRandom};
+use paybell_shared::telemetry::{self, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    tracing::init_default_subscriber();
+    let telemetry = &telemetry::init("orders");
     let ports = &Ports::new(&Adapters::from_env().await?);
     run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
-        Ok::<_, Infallible>(handle(event.payload, ports, &SystemClock, &SystemRandom::default()).await)
+        let (payload, context) = event.into_parts();
+        let invocation =
+            telemetry.begin(&context.request_id, context.xray_trace_id.as_deref(), || trigger(&payload));
+        let answer = invocation.around(handle(payload, ports, &SystemClock, &SystemRandom::default())).await;
+        invocation.answered(answer.status_code).await;
+        Ok::<_, Infallible>(answer)
     }))
     .await
+}
+
+fn trigger(event: &ApiGatewayV2httpRequest) -> Trigger<'_> {
+    Trigger::Http {
+        method: event.request_context.http.method.as_str(),
+        route: event.route_key.as_deref().and_then(|key| Some(key.split_once(' ')?.1)),
+        traceparent: event.headers.get("traceparent").and_then(|value| value.to_str().ok()),
+    }
 }

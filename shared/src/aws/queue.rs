@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
 
 use super::error::port_error;
 use crate::callback::Verified;
 use crate::ports::{CallbackQueue, HintQueue, PortError};
+use crate::telemetry::trace_header;
 
 /// Most bytes of one message.
 ///
@@ -31,7 +33,13 @@ impl SqsQueue {
         if message.len() > MESSAGE_BYTES_MAX {
             return Err(PortError::Permanent(format!("SendMessage: more than {MESSAGE_BYTES_MAX} bytes")));
         }
-        let request = self.client.send_message().queue_url(queue_url).message_body(message);
+        let mut request = self.client.send_message().queue_url(queue_url).message_body(message);
+        if let Some(header) = trace_header() {
+            let value = MessageSystemAttributeValue::builder().data_type("String").string_value(header);
+            let value = value.build().map_err(|error| PortError::Permanent(error.to_string()))?;
+            request =
+                request.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value);
+        }
         request.send().await.map(|_| ()).map_err(|error| port_error("SendMessage", &error))
     }
 }
