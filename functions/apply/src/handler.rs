@@ -17,6 +17,7 @@ use paybell_shared::domain::{Order, OrderError, PaymentEvent, Plan};
 use paybell_shared::ports::fold::{Done, FoldError, perform};
 use paybell_shared::ports::{CallbackQueue, Clock, HintQueue, OrderStore, PortError};
 use paybell_shared::providers::{MappingError, Registry};
+use paybell_shared::telemetry::lag_ms;
 use thiserror::Error;
 
 /// Work is not begun when less than this is left.
@@ -89,6 +90,7 @@ impl ApplyError {
 /// Applies a batch of verified callbacks to their orders; `deadline_ms` is when Lambda stops us, in milliseconds
 /// since 1970. Only the messages that are not applied completely are reported, so that only they come again.
 pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
+    received(&event.records, clock.now_ms());
     let mut batch = Batch::default();
     let mut hints = Vec::new();
     for (index, message) in event.records.iter().enumerate() {
@@ -127,6 +129,13 @@ pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_
         }
     }
     batch.response(&event.records, &*ports.callbacks).await
+}
+
+fn received(messages: &[SqsMessage], now_ms: i64) {
+    let sent = messages.iter().filter_map(|message| message.attributes.get("SentTimestamp"));
+    if let Some(lag_ms) = lag_ms(sent.map(String::as_str), now_ms) {
+        tracing::info!(outcome = "received", messages = messages.len(), lag_ms, "apply");
+    }
 }
 
 /// Giving up is safe at any point: performing the plan again completes it.

@@ -166,26 +166,17 @@ fn log(error: &CallbackError, provider: Option<&'static Provider>, status: u16) 
     let provider = provider.map_or("unknown", |provider| provider.name);
     match error {
         CallbackError::Unknown(what) => {
-            tracing::warn!(
-                outcome = "refused",
-                reason = format!("unknown_{what}"),
-                provider,
-                status,
-                "callback"
-            );
+            let reason = format!("unknown_{what}");
+            tracing::warn!(outcome = "refused", reason, provider, status, "callback");
         }
         CallbackError::Rejected(rejection @ Rejection::Unconfigured { field }) => {
-            tracing::error!(
-                outcome = "refused",
-                reason = rejection.reason(),
-                field,
-                provider,
-                status,
-                "callback"
-            );
+            let reason = rejection.reason();
+            tracing::error!(outcome = "unconfigured", reason, field, provider, status, "callback");
         }
         CallbackError::Rejected(rejection) => {
-            tracing::warn!(outcome = "refused", reason = rejection.reason(), provider, status, "callback");
+            // Operators watch forgeries apart from what is merely unreadable.
+            let outcome = if status == 401 { "rejected" } else { "refused" };
+            tracing::warn!(outcome, reason = rejection.reason(), provider, status, "callback");
         }
         CallbackError::Failed(error) => {
             tracing::error!(outcome = "failed", reason = %error, provider, status, "callback");

@@ -3,6 +3,7 @@
 mod handshake;
 mod keys;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -273,6 +274,14 @@ async fn logs_give_the_reason_and_hold_no_secret_and_no_body() {
     {
         assert!(log.contains(&format!("\"{reason}\"")), "{reason} is not in the log");
     }
+    let refusals = log.lines().filter_map(|line| {
+        let fields = serde_json::from_str::<serde_json::Value>(line).unwrap()["fields"].clone();
+        Some((fields["status"].as_u64()?, fields["outcome"].as_str()?.to_owned()))
+    });
+    // Other tests of this program are heard as well, what is unconfigured among it.
+    let told: BTreeSet<_> = refusals.filter(|(_, outcome)| outcome != "unconfigured").collect();
+    let expected = [(400, "refused"), (401, "rejected"), (404, "refused"), (413, "refused"), (503, "failed")];
+    assert_eq!(told, expected.map(|(status, outcome)| (status, outcome.to_owned())).into());
     for secret in secrets.iter().filter(|secret| secret.len() > 12 && !secret.starts_with("application/")) {
         for chunk in secret.as_bytes().chunks(24).filter(|chunk| chunk.len() > 12) {
             let chunk = String::from_utf8_lossy(chunk);

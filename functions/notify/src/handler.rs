@@ -10,7 +10,7 @@ use aws_lambda_events::dynamodb::{Event as DynamoDbEvent, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::{Adapters, order_from_stream_image};
-use paybell_shared::domain::{Notification, notifications};
+use paybell_shared::domain::{Notification, Order, Status, notifications};
 use paybell_shared::ports::{
     Clock, Connection, ConnectionStore, Inbox, InboxEntry, PortError, Pushed, Pusher,
 };
@@ -65,6 +65,7 @@ type EntriesOfUser = BTreeMap<(String, String), Written>;
 pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> DynamoDbEventResponse {
     let sequence_numbers: Vec<Option<String>> =
         event.records.iter().map(|record| record.change.sequence_number.clone()).collect();
+    received(&event.records, clock.now_ms());
     let (outgoing, mut failed_records) = outgoing(event.records, clock.now_ms());
     let written: Vec<(usize, Result<InboxEntry, PortError>)> = stream::iter(outgoing)
         .map(|outgoing| async move {
@@ -104,6 +105,16 @@ pub async fn handle(event: DynamoDbEvent, ports: &Ports, clock: &dyn Clock) -> D
     response
 }
 
+fn received(records: &[EventRecord], now_ms: i64) {
+    let written =
+        records.iter().map(|record| record.change.approximate_creation_date_time.timestamp_millis());
+    // A record need not have the time, and is read as one of 1970 then.
+    if let Some(oldest_ms) = written.filter(|at_ms| *at_ms > 0).min() {
+        let lag_ms = now_ms.saturating_sub(oldest_ms).max(0);
+        tracing::info!(outcome = "received", records = records.len(), lag_ms, "notify");
+    }
+}
+
 /// All notifications of a batch, and the records that cannot be read. Each has a moment of writing after the one
 /// before it, so that the inbox keeps the order in which things happened although the writes run side by side.
 fn outgoing(records: Vec<EventRecord>, now_ms: i64) -> (Vec<Outgoing>, BTreeSet<usize>) {
@@ -129,7 +140,23 @@ fn outgoing(records: Vec<EventRecord>, now_ms: i64) -> (Vec<Outgoing>, BTreeSet<
 fn notifications_of(record: EventRecord) -> Result<Vec<Notification>, PortError> {
     let Some(new) = order_from_stream_image(record.change.new_image)? else { return Ok(Vec::new()) };
     let old = order_from_stream_image(record.change.old_image)?;
+    if let Some(outcome) = attention(old.as_ref(), &new) {
+        tracing::warn!(outcome, account = new.subject.account, subject = new.subject.id, "notify");
+    }
     Ok(notifications(old.as_ref(), &new))
+}
+
+/// What operators are told of an order that has come to need a person's eyes.
+fn attention(old: Option<&Order>, new: &Order) -> Option<&'static str> {
+    let status = new.state().status;
+    let outcome = match status {
+        Status::Held => "order_held",
+        Status::Unclaimed => "order_unclaimed",
+        Status::Overpaid => "order_overpaid",
+        Status::LatePaid => "order_late_paid",
+        _ => return None,
+    };
+    old.is_none_or(|old| old.state().status != status).then_some(outcome)
 }
 
 /// Pushes to everybody who is connected, and returns the users whose connections could not be looked up.

@@ -208,3 +208,41 @@ async fn records_whose_readers_cannot_be_looked_up_come_again() {
     assert_eq!(world.pushed(), pushes(&[("c1", "payment.captured", "A1")]));
     assert_eq!(world.inbox.entries().len(), 1);
 }
+
+#[test]
+fn operators_are_told_once_of_an_order_that_needs_eyes() {
+    let captured = |transactions: &[(&str, i128)]| {
+        let mut order = order("A1", "ann", &[]);
+        for (id, minor) in transactions {
+            let mut event = PaymentEvent::new(EventKind::PaymentCaptured, "stripe", *id, UnixSeconds(1_000));
+            event.transaction_id = Some((*id).into());
+            event.amount = Some(Money::from_minor(*minor, Currency::new("EUR").unwrap()).unwrap());
+            order.absorb([event]).unwrap();
+        }
+        order
+    };
+    let changed = |order: Order, change: fn(&mut Order)| {
+        let mut order = order;
+        change(&mut order);
+        order
+    };
+    let unclaimed = |order| changed(order, |order| order.expected = None);
+    let expired =
+        |order| changed(order, |order| order.expected.as_mut().unwrap().expires_at = Some(UnixSeconds(2)));
+    let (one, two) = (&[("t1", 1999)][..], &[("t1", 1999), ("t2", 1999)][..]);
+    let held = || captured(&[("t1", 1)]);
+    for (old, new, expected) in [
+        (None, captured(&[]), None),
+        (Some(captured(&[])), captured(one), None),
+        (None, unclaimed(captured(one)), Some("order_unclaimed")),
+        (Some(unclaimed(captured(one))), unclaimed(captured(two)), None),
+        (Some(unclaimed(captured(one))), captured(one), None),
+        (Some(captured(&[])), held(), Some("order_held")),
+        (Some(held()), held(), None),
+        (Some(captured(one)), captured(two), Some("order_overpaid")),
+        (Some(captured(two)), captured(two), None),
+        (Some(expired(captured(&[]))), expired(captured(one)), Some("order_late_paid")),
+    ] {
+        assert_eq!(attention(old.as_ref(), &new), expected, "{:?}", new.state().status);
+    }
+}

@@ -19,6 +19,7 @@ use paybell_shared::ports::{
     AccessTokens, AccountStore, CallbackQueue, Clock, Fetcher, HintQueue, PortError, TokenError, Transport,
 };
 use paybell_shared::providers::{FetchRequest, MappingError, Provider, Registry};
+use paybell_shared::telemetry::lag_ms;
 use thiserror::Error;
 
 use batch::{Batch, Question};
@@ -140,6 +141,7 @@ impl ReconcileError {
 /// Asks about a batch of hints; `deadline_ms` is when Lambda stops us, in milliseconds since 1970. Only the hints that
 /// must come again are reported.
 pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
+    received(&event.records, clock.now_ms());
     let mut batch = Batch::default();
     for (index, message) in event.records.iter().enumerate() {
         match read(message, ports).await {
@@ -159,6 +161,13 @@ pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_
         batch.settle(&question, outcome);
     }
     batch.response(&event.records, &*ports.hints).await
+}
+
+fn received(hints: &[SqsMessage], now_ms: i64) {
+    let sent = hints.iter().filter_map(|hint| hint.attributes.get("SentTimestamp"));
+    if let Some(lag_ms) = lag_ms(sent.map(String::as_str), now_ms) {
+        tracing::info!(outcome = "received", messages = hints.len(), lag_ms, "reconcile");
+    }
 }
 
 /// A hint and what to ask about it.
