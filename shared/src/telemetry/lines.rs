@@ -49,12 +49,24 @@ const INVOCATION: &str = "Lambda runtime invoke";
 pub(super) struct Lines<W> {
     writer: W,
     stage: String,
+    metric_severity: usize,
+}
+
+/// The levels that Lambda knows, the least severe first.
+const SEVERITIES: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+
+fn severity(level: &str) -> usize {
+    SEVERITIES.iter().position(|known| known.eq_ignore_ascii_case(level)).unwrap_or_default()
 }
 
 impl<W> Lines<W> {
-    /// Lines to `writer` that say of every metric that it is from `stage`.
-    pub(super) fn new(writer: W, stage: String) -> Self {
-        Self { writer, stage }
+    /// Lines to `writer` that say of every metric that it is from `stage`. Lambda drops lines below its own level
+    /// after us, metrics too; so a metric's line never says a lower one.
+    ///
+    /// # Source
+    /// AWS Lambda Developer Guide, "Log-level filtering".
+    pub(super) fn new(writer: W, stage: String, lambda_level: &str) -> Self {
+        Self { writer, stage, metric_severity: severity(lambda_level) }
     }
 
     fn line(&self, event: &Event<'_>, request: Option<&str>) -> serde_json::Result<Vec<u8>> {
@@ -62,7 +74,9 @@ impl<W> Lines<W> {
         let mut serializer = serde_json::Serializer::new(&mut line);
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("timestamp", &format_args!("{}", jiff::Timestamp::now()))?;
-        map.serialize_entry("level", event.metadata().level().as_str())?;
+        let least = if is_metric(event.metadata()) { self.metric_severity } else { 0 };
+        let severity = severity(event.metadata().level().as_str()).max(least);
+        map.serialize_entry("level", SEVERITIES[severity])?;
         if let Some(request) = request {
             map.serialize_entry("request_id", request)?;
         }

@@ -78,9 +78,11 @@ pub struct Telemetry {
 /// `AWS_LAMBDA_LOG_LEVEL`, or `RUST_LOG` without it, says which events are written. Metrics always are.
 pub fn init(function: &'static str) -> Telemetry {
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let level = variable("AWS_LAMBDA_LOG_LEVEL").or_else(|| variable("RUST_LOG"));
+    let lambda_level = variable("AWS_LAMBDA_LOG_LEVEL");
+    let level = lambda_level.clone().or_else(|| variable("RUST_LOG"));
     let stage = variable(config::STAGE).unwrap_or_else(|| NO_STAGE.to_owned());
-    subscriber(std::io::stdout, stage.clone(), level.as_deref().unwrap_or("info")).init();
+    let lines = Lines::new(std::io::stdout, stage.clone(), lambda_level.as_deref().unwrap_or_default());
+    subscriber(lines, level.as_deref().unwrap_or("info")).init();
     let name = variable("AWS_LAMBDA_FUNCTION_NAME");
     let origin = Origin { function: name.as_deref().unwrap_or(function), stage: &stage };
     let traces = variable(config::OTLP_ENDPOINT).and_then(|endpoint| {
@@ -103,7 +105,7 @@ impl Telemetry {
     }
 }
 
-fn subscriber<W>(writer: W, stage: String, level: &str) -> impl Subscriber + Send + Sync + use<W>
+fn subscriber<W>(lines: Lines<W>, level: &str) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -112,7 +114,7 @@ where
     let wanted = EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into()).parse_lossy(level);
     let always = filter_fn(|metadata| lines::is_metric(metadata) || lines::is_invocation(metadata))
         .with_max_level_hint(LevelFilter::INFO);
-    tracing_subscriber::registry().with(Lines::new(writer, stage).with_filter(wanted.or(always)))
+    tracing_subscriber::registry().with(lines.with_filter(wanted.or(always)))
 }
 
 /// Milliseconds since the oldest of these moments, in milliseconds since 1970 as SQS writes `SentTimestamp`.

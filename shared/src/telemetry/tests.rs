@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::lines::Lines;
 use super::{lag_ms, specification, subscriber};
 
 #[derive(Clone, Default)]
@@ -31,7 +32,8 @@ impl<'a> MakeWriter<'a> for Written {
 
 fn lines(level: &str, tell: impl FnOnce()) -> Vec<Value> {
     let written = Written::default();
-    let subscriber = subscriber(written.clone(), "dev".to_owned(), level);
+    let lines = Lines::new(written.clone(), "dev".to_owned(), level);
+    let subscriber = subscriber(lines, level);
     tracing::subscriber::with_default(subscriber, tell);
     let bytes = written.0.lock().unwrap();
     String::from_utf8_lossy(&bytes).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -107,6 +109,25 @@ fn a_level_silences_lines_and_no_metric() {
         assert_eq!(names, expected, "{level}");
         let metrics = told.iter().filter(|line| !line["_aws"].is_null());
         assert!(metrics.map(|line| &line["name"]).eq(["metric"]), "{level}: {told:?}");
+    }
+}
+
+#[test]
+fn a_metric_is_above_the_level_below_which_lambda_drops_lines() {
+    for (level, expected) in [
+        ("TRACE", ["INFO", "WARN", "ERROR"]),
+        ("INFO", ["INFO", "WARN", "ERROR"]),
+        ("WARN", ["WARN", "WARN", "ERROR"]),
+        ("ERROR", ["ERROR", "ERROR", "ERROR"]),
+        ("FATAL", ["FATAL", "FATAL", "ERROR"]),
+    ] {
+        let told = lines(level, || {
+            tracing::info!(target: "apply_function", outcome = "applied", "apply");
+            tracing::warn!(target: "apply_function", outcome = "retried", "apply");
+            tracing::error!(target: "elsewhere", "no metric");
+        });
+        let levels = told.iter().map(|line| line["level"].as_str().unwrap());
+        assert!(levels.eq(expected), "{level}: {told:?}");
     }
 }
 

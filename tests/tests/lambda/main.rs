@@ -5,6 +5,9 @@
 mod runtime;
 mod traces;
 
+use std::path::Path;
+use std::{fmt, fs};
+
 use paybell_shared::telemetry::specification;
 use runtime::Invocation;
 use serde_json::json;
@@ -35,6 +38,36 @@ async fn every_function_starts_and_answers() {
     ] {
         let told = Invocation::of(name, event).run().await;
         assert_eq!(told.answer.pointer(pointer), Some(&expected), "{name} answered {}", told.answer);
+    }
+}
+
+#[test]
+fn every_outcome_is_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let table = fs::read_to_string(root.join("shared/src/telemetry/mod.rs")).unwrap();
+    let require = |outcome: &str, place: &dyn fmt::Debug| {
+        assert!(table.contains(&format!("`{outcome}`")), "{outcome}, in {place:?}, is not in the table");
+    };
+    let mut count = 0;
+    for function in fs::read_dir(root.join("functions")).unwrap() {
+        for file in fs::read_dir(function.unwrap().path().join("src")).unwrap() {
+            let path = file.unwrap().path();
+            for after in fs::read_to_string(&path).unwrap_or_default().split("outcome = \"").skip(1) {
+                require(after.split('"').next().unwrap(), &path);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20, "{count} outcomes found");
+    let path = root.join("infra/template.yaml");
+    let template = fs::read_to_string(&path).unwrap();
+    let alarmed = template.split("Namespace: Paybell\n").skip(1).map(|after| {
+        let (_, name) = after.lines().next().unwrap().split_once("MetricName: ").unwrap();
+        name
+    });
+    let shown = template.split("[\"Paybell\", \"").skip(1).map(|after| after.split('"').next().unwrap());
+    for name in alarmed.chain(shown) {
+        require(name, &path);
     }
 }
 
