@@ -46,13 +46,7 @@ async fn one_trace_runs_from_the_callback_to_apply() {
     });
     assert_eq!(attributes(&received.attributes), expected);
 
-    let sent = outside.sent();
-    let carried = &sent["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"];
-    let apply = json!({"Records": [{
-        "messageId": "m1", "body": sent["MessageBody"], "eventSourceARN": QUEUE_ARN,
-        "attributes": {"SentTimestamp": "1000", "AWSTraceHeader": carried},
-    }]});
-    let told = outside.invoke("apply", apply).traced(AT_APPLY).run().await;
+    let told = outside.invoke("apply", outside.delivered()).traced(AT_APPLY).run().await;
     assert_eq!(told.answer["batchItemFailures"], json!([]), "{:?}", told.lines);
     let [_, applied] = &outside.spans()[..] else { panic!("one span for one invocation") };
     assert_eq!(applied.trace_id, received.trace_id);
@@ -66,6 +60,30 @@ async fn one_trace_runs_from_the_callback_to_apply() {
         "messaging.batch.message_count": 1, "paybell.batch.failed_count": 0,
     });
     assert_eq!(attributes(&applied.attributes), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hint_takes_the_trace_on_to_reconcile() {
+    let keys = Registry::default().find("mollie").unwrap().sandbox.generate();
+    let outside = Outside::start(&keys).await;
+    let hint = json!({
+        "rawPath": "/callbacks/acme/mollie", "headers": {"content-type": "application/x-www-form-urlencoded"},
+        "requestContext": {"http": {"method": "POST"}}, "body": "id=tr_1", "isBase64Encoded": false,
+    });
+    let told = outside.invoke("callback", hint).run().await;
+    assert_eq!(told.answer["statusCode"], 200, "{:?}", told.lines);
+    let told = outside.invoke("apply", outside.delivered()).run().await;
+    assert!(told.lines.iter().any(|line| line["outcome"] == "to_be_asked"), "{:?}", told.lines);
+    // What it says is not to be asked here: a message that cannot be read is traced like any other.
+    let mut handed_on = outside.delivered();
+    handed_on["Records"][0]["body"] = json!("?");
+    outside.invoke("reconcile", handed_on).run().await;
+    let spans = outside.spans();
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["callback", "apply", "reconcile"]);
+    for pair in spans.windows(2) {
+        assert_eq!((&pair[1].trace_id, &pair[1].parent_span_id), (&pair[0].trace_id, &pair[0].span_id));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,6 +209,16 @@ impl Outside {
 
     fn spans(&self) -> Vec<Span> {
         self.seen.spans.lock().unwrap().clone()
+    }
+
+    /// The event source mapping's event of what was sent last.
+    fn delivered(&self) -> Value {
+        let sent = self.sent();
+        let carried = &sent["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"];
+        json!({"Records": [{
+            "messageId": "m1", "body": sent["MessageBody"], "eventSourceARN": QUEUE_ARN,
+            "attributes": {"SentTimestamp": "1000", "AWSTraceHeader": carried},
+        }]})
     }
 
     fn sent(&self) -> Value {
