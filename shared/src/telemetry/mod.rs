@@ -24,13 +24,15 @@
 //! | | `dropped` | an unsigned hint about something that the provider does not know |
 //! | | `token_renewed` | the provider refused an access token before its time |
 //! | `apply`, `reconcile` | `retried` | a message goes back to its queue |
+//! | | `not_given_back` | how long until it comes again could not be said: the queue's own time counts |
 //! | | `poison`, `not_set_aside` | no further try can help: set aside in the dead-letter queue; that failed |
 //! | `notify` | `received` | a batch, with `lag_ms` since its oldest change was written, to the second |
 //! | | `order_held`, `order_unclaimed`, `order_overpaid`, `order_late_paid` | an order has become so |
 //! | | `pushed` | a message went to an open WebSocket |
 //! | | `gone`, `cut_off` | a WebSocket was closed already; did not take a message and is closed |
 //! | | `not_closed`, `not_deleted` | closing or forgetting a WebSocket failed |
-//! | | `retried`, `not_pushed`, `unreadable` | a change comes again: no inbox, no connections, no order to read |
+//! | | `retried`, `not_pushed` | a change comes again: no inbox, no connections |
+//! | | `unreadable`, `not_set_aside` | no further try can help: for the dead-letter queue; that failed |
 //! | `connections`, `orders` | `done`, `refused`, `failed` | as the caller wanted; the caller's fault; ours |
 //! | `connections` | `not_closed` | closing a WebSocket failed |
 //!
