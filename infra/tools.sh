@@ -1,6 +1,7 @@
 # What infra/deploy and infra/destroy have in common; sourced, with $infra and $root set.
 # shellcheck shell=bash
 
+# The scripts that source this use it.
 # shellcheck disable=SC2034
 functions=(callback apply reconcile notify connections orders)
 

@@ -1,6 +1,8 @@
-//! The project's own chores: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask fixtures` and `cargo xtask readme`.
+//! The project's own chores: `cargo xtask test`, `tidy`, `fixtures`, `readme` and `permissions`.
 
 mod fixtures;
+mod infra;
+mod python;
 mod readme;
 mod suite;
 mod tidy;
@@ -29,6 +31,8 @@ enum Command {
     Fixtures,
     /// Write the table of providers into the README again
     Readme,
+    /// Write what each function may do into docs/permissions.md again
+    Permissions,
 }
 
 fn main() -> ExitCode {
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(&root),
         Command::Fixtures => fixtures::run(&root),
         Command::Readme => readme::run(&root),
+        Command::Permissions => infra::permissions::run(&root),
     }
 }
 

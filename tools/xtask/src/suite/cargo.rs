@@ -1,6 +1,7 @@
 //! Runs cargo and its kin.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -85,6 +86,17 @@ impl Cargo {
         }
     }
 
+    /// Runs it and keeps what it prints, for commands that run side by side.
+    ///
+    /// # Errors
+    /// [`StepError::Start`]; that it ended with a failure is in the report.
+    pub fn report(mut self) -> Result<Report, StepError> {
+        let output = self.command.output().map_err(|source| self.start_error(source))?;
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed).trim().to_owned();
+        Ok(Report { command: self.shown(), printed, is_success: output.status.success() })
+    }
+
     fn shown(&self) -> String {
         let program = Path::new(self.command.get_program()).file_name().unwrap_or_default().to_string_lossy();
         let arguments = self.command.get_args().map(OsStr::to_string_lossy);
@@ -93,6 +105,28 @@ impl Cargo {
 
     fn start_error(&self, source: io::Error) -> StepError {
         StepError::Start { command: self.shown(), source }
+    }
+}
+
+/// What a command printed and how it ended.
+pub struct Report {
+    command: String,
+    printed: String,
+    is_success: bool,
+}
+
+impl Report {
+    /// # Errors
+    /// [`StepError::Failed`] when the command ended with a failure.
+    pub fn into_result(self) -> Result<(), StepError> {
+        if self.is_success { Ok(()) } else { Err(StepError::Failed { command: self.command }) }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "$ {}", self.command)?;
+        if self.printed.is_empty() { Ok(()) } else { write!(f, "\n{}", self.printed) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: every check that a change must pass, step by step, each with its time.
 
-mod cargo;
+pub mod cargo;
 mod crate_graph;
 mod deny;
 mod steps;
@@ -14,6 +14,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use thiserror::Error;
 
+use crate::infra::InfraError;
 use steps::{STEPS, Step};
 
 /// What to run.
@@ -91,7 +92,7 @@ impl std::fmt::Display for Outcome {
 }
 
 /// How far a step came.
-enum Done {
+pub enum Done {
     /// All of it.
     All,
     /// All of it, and it consists of tests.
@@ -102,7 +103,7 @@ enum Done {
 
 /// How many tests were run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct TestCount {
+pub struct TestCount {
     passed: usize,
     failed: usize,
 }
@@ -141,7 +142,7 @@ impl std::fmt::Display for TestCount {
 
 /// Why a step failed.
 #[derive(Debug, Error)]
-enum StepError {
+pub enum StepError {
     /// A program could not be run.
     #[error("`{command}` could not be run: {source}")]
     Start {
@@ -167,6 +168,9 @@ enum StepError {
     /// The sources could not be read.
     #[error("the sources could not be read: {0}")]
     Read(#[from] io::Error),
+    /// The deployment template could not be held to anything.
+    #[error(transparent)]
+    Infra(#[from] InfraError),
     /// The check found something and has printed it.
     #[error("{0} findings, printed above")]
     Findings(usize),

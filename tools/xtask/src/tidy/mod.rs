@@ -3,9 +3,9 @@
 mod fixtures;
 mod links;
 mod rust;
-mod source;
+pub mod source;
 mod text;
-mod tree;
+pub mod tree;
 
 #[cfg(test)]
 mod tests;
