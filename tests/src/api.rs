@@ -14,8 +14,19 @@ use serde_json::{Value, json};
 #[derive(Clone)]
 pub struct Api {
     client: Client,
-    address: String,
+    addresses: Addresses,
     api_key: String,
+}
+
+/// Where a Paybell is reached, without a slash at the end.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// What `/callbacks/…` follows.
+    pub callbacks: String,
+    /// What `/orders` and the rest of the merchant's paths follow.
+    pub orders: String,
+    /// Where WebSockets are opened, without the ticket.
+    pub websocket: String,
 }
 
 /// An answer, read to its end.
@@ -49,9 +60,9 @@ impl fmt::Debug for Answer {
 }
 
 impl Api {
-    /// A client for the Paybell at `address` (`http://host:port`).
-    pub fn new(address: impl Into<String>, api_key: impl Into<String>) -> Self {
-        Self { client: Client::new(), address: address.into(), api_key: api_key.into() }
+    /// A client for the Paybell at these addresses.
+    pub fn new(addresses: Addresses, api_key: impl Into<String>) -> Self {
+        Self { client: Client::new(), addresses, api_key: api_key.into() }
     }
 
     /// The same account with another (or a wrong) key.
@@ -59,9 +70,9 @@ impl Api {
         Self { api_key: api_key.into(), ..self.clone() }
     }
 
-    /// `ws://host:port/ws`.
-    pub fn websocket_address(&self) -> String {
-        format!("{}/ws", self.address.replacen("http", "ws", 1))
+    /// Where WebSockets are opened, without the ticket.
+    pub fn websocket_address(&self) -> &str {
+        &self.addresses.websocket
     }
 
     /// Delivers a provider's request to an account; an error when the connection breaks.
@@ -75,7 +86,7 @@ impl Api {
         request: &SignedRequest,
     ) -> reqwest::Result<Answer> {
         let method = Method::from_bytes(request.method.as_bytes()).expect("providers use valid methods");
-        let address = format!("{}{}", self.address, callback_path(account, provider, request));
+        let address = format!("{}{}", self.addresses.callbacks, callback_path(account, provider, request));
         let mut call = self.client.request(method, address);
         for (name, value) in request.sent_headers() {
             // From bytes, so that a test may send what is no text.
@@ -124,7 +135,7 @@ impl Api {
         }
     }
 
-    /// Tells the sandbox what a provider's API answers from now on.
+    /// Tells the sandbox of one machine what a provider's API answers from now on.
     pub async fn put_answers(&self, exchanges: &[Exchange]) {
         if !exchanges.is_empty() {
             let answer = self.call(Method::PUT, SANDBOX_ANSWERS, Some(&json!(exchanges))).await;
@@ -161,7 +172,7 @@ impl Api {
         path: &str,
         body: Option<&Value>,
     ) -> reqwest::Result<Answer> {
-        let mut call = self.client.request(method, format!("{}{path}", self.address));
+        let mut call = self.client.request(method, format!("{}{path}", self.addresses.orders));
         if !self.api_key.is_empty() {
             call = call.bearer_auth(&self.api_key);
         }

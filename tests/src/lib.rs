@@ -1,4 +1,5 @@
-//! The harness of the end-to-end tests and the bench: it runs the real `paybell` binary and talks to it from outside.
+//! The harness of the end-to-end tests and the bench: it runs the real `paybell` binary, or takes a deployed stage, and
+//! talks to it from outside.
 //!
 //! Everything here panics with a telling message instead of returning an error: a test has nobody to return it to.
 
@@ -9,7 +10,9 @@ pub mod conformance;
 pub mod fixtures;
 pub mod listener;
 pub mod logs;
+pub mod place;
 pub mod server;
+pub mod stage;
 pub mod storm;
 pub mod told;
 pub mod wait;

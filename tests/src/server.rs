@@ -12,7 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::api::Api;
+use crate::api::{Addresses, Api};
+use crate::place::Queued;
 use crate::wait::PATIENCE;
 
 /// A running `paybell up` with a data folder of its own. Dropping it kills the process and removes the folder.
@@ -30,15 +31,6 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// What it shall log, in the words of `RUST_LOG`; its own default when absent.
     pub log_filter: Option<String>,
-}
-
-/// How many messages wait or are in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Queued {
-    /// Verified callbacks.
-    pub callbacks: u64,
-    /// Those that could not be applied.
-    pub dead_letters: u64,
 }
 
 impl Server {
@@ -105,7 +97,12 @@ impl Server {
 
     /// A client with the demo account's API key.
     pub fn api(&self) -> Api {
-        Api::new(self.address(), self.demo().api_key)
+        let addresses = Addresses {
+            callbacks: self.address(),
+            orders: self.address(),
+            websocket: format!("ws://127.0.0.1:{}/ws", self.port),
+        };
+        Api::new(addresses, self.demo().api_key)
     }
 
     /// Everything that it logged (on its standard error), over all its starts.

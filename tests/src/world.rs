@@ -15,40 +15,82 @@ use serde_json::{Value, json};
 
 use crate::api::{Answer, Api};
 use crate::logs;
+use crate::place::Place;
 use crate::server::{Options, Server};
+use crate::stage::Stage;
 use crate::wait::until;
 
 /// What the orders of the tests ask for, in minor units.
 pub const AMOUNT_MINOR: i128 = 1_999;
 
+const NO_PROCESS: &str =
+    "this test wants a process, which a stage does not have: run it without the stage's variables";
+
 /// A running Paybell with its demo account, and the providers' side of it.
 pub struct World {
-    /// The process.
-    pub server: Server,
+    /// Where it runs.
+    pub place: Place,
     /// The merchant's and the providers' client.
     pub api: Api,
-    /// The demo account.
+    /// The demo account; on a stage one that no other test has.
     pub demo: DemoAccount,
     registry: Registry,
     sent: Mutex<Vec<SignedRequest>>,
 }
 
 impl World {
-    /// Starts it with a fresh data folder.
+    /// A Paybell that nobody has used: on the stage that the environment names, else on this machine.
     pub async fn start() -> Self {
         Self::start_with(Options::default()).await
     }
 
-    /// Starts it with a fresh data folder, so talkative that a leak into the log would show.
+    /// As [`World::start`]; on this machine so talkative that a leak into the log would show.
     pub async fn start_talkative() -> Self {
         Self::start_with(Options { log_filter: Some("trace".to_owned()), ..Options::default() }).await
     }
 
-    /// Starts it with a fresh data folder and options.
-    pub async fn start_with(options: Options) -> Self {
+    /// A Paybell on this machine, whatever the environment names, with a fresh data folder.
+    pub async fn start_on_this_machine() -> Self {
+        Self::on_this_machine(Options::default()).await
+    }
+
+    async fn start_with(options: Options) -> Self {
+        match Stage::from_env().await {
+            Some(stage) => Self::on_stage(stage).await,
+            None => Self::on_this_machine(options).await,
+        }
+    }
+
+    async fn on_this_machine(options: Options) -> Self {
         let server = Server::start_with(options).await;
         let (api, demo) = (server.api(), server.demo());
-        Self { server, api, demo, registry: Registry::new(Vec::new()), sent: Mutex::default() }
+        Self::new(Place::Machine(Box::new(server)), api, demo)
+    }
+
+    async fn on_stage(stage: Stage) -> Self {
+        let demo = stage.create_account("demo").await;
+        let api = stage.api(&demo.api_key);
+        Self::new(Place::Stage(Box::new(stage)), api, demo)
+    }
+
+    fn new(place: Place, api: Api, demo: DemoAccount) -> Self {
+        Self { place, api, demo, registry: Registry::new(Vec::new()), sent: Mutex::default() }
+    }
+
+    /// The process; there is none on a stage.
+    pub fn server(&self) -> &Server {
+        match &self.place {
+            Place::Machine(server) => server,
+            Place::Stage(_) => panic!("{NO_PROCESS}"),
+        }
+    }
+
+    /// The process, to be stopped and started.
+    pub fn server_mut(&mut self) -> &mut Server {
+        match &mut self.place {
+            Place::Machine(server) => server,
+            Place::Stage(_) => panic!("{NO_PROCESS}"),
+        }
     }
 
     /// Every built-in provider.
@@ -142,29 +184,41 @@ impl World {
     /// Delivers a request that must be acknowledged as the provider wants it.
     pub async fn deliver_genuine(&self, provider: &Provider, request: &SignedRequest) {
         let expected = success(&self.demo.account, provider, self.keys(provider), request);
-        assert_answer(&self.deliver(provider, request).await, &expected, provider.name);
+        self.assert_answer(&self.deliver(provider, request).await, &expected, provider.name);
     }
 
     /// Delivers a request that must be refused with this status and the provider's failure body.
     pub async fn deliver_refused(&self, provider: &Provider, request: &SignedRequest, status: u16) {
         let answer = self.deliver(provider, request).await;
-        assert_answer(&answer, &provider.answers.failure(status).into(), provider.name);
+        self.assert_answer(&answer, &provider.answers.failure(status).into(), provider.name);
+    }
+
+    /// Fails unless a callback was answered exactly so.
+    pub fn assert_answer(&self, answer: &Answer, expected: &Reply, provider: &str) {
+        let got_type = if expected.content_type.is_empty() && self.place.adds_content_type() {
+            ""
+        } else {
+            answer.content_type.as_str()
+        };
+        let got = (answer.status, got_type, answer.body.as_str());
+        let expected = (expected.status, expected.content_type.as_str(), expected.body.as_str());
+        assert_eq!(got, expected, "{provider}");
     }
 
     /// Tells the sandbox everything that the provider's API answers in a scenario.
     pub async fn put_answers(&self, provider: &Provider, scenario: Scenario, facts: &Facts) {
         for step in self.plan(provider, scenario, facts) {
             if let Step::Send(delivery) = step {
-                self.api.put_answers(&delivery.exchanges).await;
+                self.place.put_answers(&self.api, &self.demo.account, &delivery.exchanges).await;
             }
         }
     }
 
     async fn send(&self, provider: &Provider, delivery: &Delivery) {
-        self.api.put_answers(&delivery.exchanges).await;
+        self.place.put_answers(&self.api, &self.demo.account, &delivery.exchanges).await;
         let copies = (0..delivery.copies).map(|_| async {
             let answer = self.deliver(provider, &delivery.request).await;
-            assert_answer(&answer, &delivery.answer, provider.name);
+            self.assert_answer(&answer, &delivery.answer, provider.name);
         });
         join_all(copies).await;
     }
@@ -191,14 +245,15 @@ impl World {
 
     /// Waits until every acknowledged callback has been applied.
     pub async fn settle(&self) {
-        let queues = async || self.server.queued();
+        let queues = async || self.place.queued().await;
         until("the queues to be empty", queues, |queued| queued.callbacks == 0).await;
     }
 
     /// Fails when the log holds a secret of the demo account, or a signature or part of a body that was delivered.
-    pub fn assert_log_is_clean(&self) {
+    pub async fn assert_log_is_clean(&self) {
+        let log = self.place.log().await;
         let sent = self.sent.lock().expect("no holder of this lock panics");
-        logs::assert_clean(&self.server.log(), &self.demo, &sent);
+        logs::assert_clean(&log, &self.demo, &sent);
     }
 }
 
@@ -220,12 +275,6 @@ pub fn success(account: &str, provider: &Provider, keys: &SandboxKeys, request: 
     let credentials = Credentials { key_sets: vec![KeySet::new("sandbox", keys.key_set.clone())] };
     let verified = provider.verify(&raw, &credentials, now());
     provider.success(&verified.expect("the sandbox signs what its provider accepts"))
-}
-
-/// Fails unless a callback was answered exactly so.
-pub fn assert_answer(answer: &Answer, expected: &Reply, provider: &str) {
-    let got = (answer.status, &answer.content_type, &answer.body);
-    assert_eq!(got, (expected.status, &expected.content_type, &expected.body), "{provider}");
 }
 
 /// The time now.

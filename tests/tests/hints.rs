@@ -5,7 +5,6 @@
 use paybell_cli::simulate::Scenario;
 use paybell_shared::sandbox::SignedRequest;
 use paybell_tests::World;
-use reqwest::Method;
 use serde_json::json;
 
 /// Mollie's own form of a hint: a form with an id, without a signature.
@@ -34,9 +33,9 @@ async fn what_somebody_made_up_is_acknowledged_and_changes_nothing() {
     world.settle().await;
     let order = world.api.subject(facts.kind, &facts.order_id).await.json_of(200);
     assert_eq!((&order["status"], &order["events"]), (&json!("created"), &json!([])), "{order:#}");
-    assert_eq!(world.server.queued().dead_letters, 0, "a stranger cannot fill the dead letters");
-    assert!(world.server.log().contains("dropped"), "what is dropped is counted");
-    world.assert_log_is_clean();
+    assert_eq!(world.place.queued().await.dead_letters, 0, "a stranger cannot fill the dead letters");
+    assert!(world.place.log().await.contains("dropped"), "what is dropped is counted");
+    world.assert_log_is_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,16 +51,4 @@ async fn an_unsigned_id_is_enough_to_be_asked_and_the_answer_pays_the_order() {
     world.settle().await;
     let order = world.api.subject(facts.kind, &facts.order_id).await.json_of(200);
     assert_eq!((&order["status"], &order["captured_minor"]), (&json!("paid"), &json!(1_999)), "{order:#}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_the_demo_account_tells_the_sandbox_what_to_answer() {
-    let world = World::start().await;
-    let stranger = world.api.with_api_key("pb_test_somebody");
-    for api in [stranger, world.api.with_api_key("")] {
-        let answer = api.call(Method::PUT, "/sandbox/answers", Some(&json!([]))).await;
-        assert_eq!(answer.status, 401, "{answer:?}");
-    }
-    let answer = world.api.call(Method::PUT, "/sandbox/answers", Some(&json!([]))).await;
-    assert_eq!(answer.status, 204, "{answer:?}");
 }

@@ -45,7 +45,7 @@ async fn nothing_acknowledged_is_lost_or_repeated_when_stopped() {
 
 async fn storm(seed: u64, callbacks: usize, ends: usize, end: End) {
     let mut rng = Rng::with_seed(seed);
-    let mut world = World::start().await;
+    let mut world = World::start_on_this_machine().await;
     let storm = Storm::prepare(&world, &mut rng, callbacks).await;
     let [live_user, other_live_user, ..] = USERS;
     let listeners = [
@@ -84,16 +84,16 @@ async fn storm(seed: u64, callbacks: usize, ends: usize, end: End) {
         assert_told_as_inbox(user, &listener, &inboxes[user]).await;
     }
 
-    assert!(world.server.stop().await.success(), "it stopped with an error");
-    let queued = world.server.queued();
+    assert!(world.server_mut().stop().await.success(), "it stopped with an error");
+    let queued = world.server().queued();
     assert_eq!((queued.callbacks, queued.dead_letters), (0, 0), "something is left in the queues");
-    world.server.restart().await;
+    world.server_mut().restart().await;
     for user in USERS {
         let inbox = told::by_id(world.api.inbox(user).await);
         assert_eq!(inbox, inboxes[user], "the inbox of {user} changed by itself");
     }
     storm.assert_orders(&world.api).await;
-    logs::assert_clean(&world.server.log(), &world.demo, &storm.requests());
+    logs::assert_clean(&world.place.log().await, &world.demo, &storm.requests());
 }
 
 async fn wait_for_acknowledgements(sending: &Sending, count: usize) {
@@ -104,10 +104,10 @@ async fn wait_for_acknowledgements(sending: &Sending, count: usize) {
 
 async fn end_and_restart(world: &mut World, end: End) {
     match end {
-        End::Killed => world.server.kill().await,
-        End::Stopped => assert!(world.server.stop().await.success(), "it stopped with an error"),
+        End::Killed => world.server_mut().kill().await,
+        End::Stopped => assert!(world.server_mut().stop().await.success(), "it stopped with an error"),
     }
-    world.server.restart().await;
+    world.server_mut().restart().await;
 }
 
 /// The device has every notification of the inbox, with the same content, and no other.

@@ -26,7 +26,7 @@ async fn every_device_of_a_user_is_told_and_nobody_else() {
     }
     assert_eq!(phone.told(), tablet.told());
     assert_eq!(phone.told(), told::by_id(world.api.inbox("anna").await));
-    world.assert_log_is_clean();
+    world.assert_log_is_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ async fn a_device_that_resumes_is_told_what_it_missed_once() {
     pay("live1").await;
     after.wait_for("live1", "payment.captured").await;
     assert_eq!(after.repetitions(), 0);
-    world.assert_log_is_clean();
+    world.assert_log_is_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,7 +78,7 @@ async fn a_ticket_opens_one_connection() {
     }
     drop(socket);
     assert_refused(&world.api, &ticket).await;
-    assert!(!world.server.log().contains(&ticket), "a ticket is in the log");
+    assert!(!world.place.log().await.contains(&ticket), "a ticket is in the log");
 }
 
 #[tokio::test(flavor = "multi_thread")]

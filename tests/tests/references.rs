@@ -60,7 +60,7 @@ async fn events_that_name_only_a_charge_or_capture_find_their_order() {
             check(&world, case, &order_id, payment_comes_first).await;
         }
     }
-    world.assert_log_is_clean();
+    world.assert_log_is_clean().await;
 }
 
 async fn check(world: &World, case: &Case, order_id: &str, payment_comes_first: bool) {

@@ -6,7 +6,7 @@ use paybell_shared::domain::SubjectKind;
 use paybell_shared::providers::{Covers, Provider};
 use paybell_shared::sandbox::SignedRequest;
 use paybell_tests::conformance::mutations::signature_left_out;
-use paybell_tests::world::{assert_answer, success};
+use paybell_tests::world::success;
 use paybell_tests::{World, wait};
 use serde_json::Value;
 
@@ -32,10 +32,10 @@ async fn refused_callbacks_are_answered_and_leave_no_trace() {
         for refused in bodies.into_iter().chain(unsigned) {
             let answer = world.deliver(provider, &refused).await;
             assert!(matches!(answer.status, 400 | 401), "{}: {answer:?}", provider.name);
-            assert_answer(&answer, &provider.answers.failure(answer.status).into(), provider.name);
+            world.assert_answer(&answer, &provider.answers.failure(answer.status).into(), provider.name);
         }
         let answer = world.deliver_to("nobody", provider.name, &genuine).await;
-        assert_answer(&answer, &provider.answers.failure(404).into(), provider.name);
+        world.assert_answer(&answer, &provider.answers.failure(404).into(), provider.name);
         let answer = world.deliver_to(&world.demo.account, "nobodypay", &genuine).await;
         assert_eq!((answer.status, answer.body.as_str()), (404, ""), "{}", provider.name);
 
@@ -51,8 +51,8 @@ async fn refused_callbacks_are_answered_and_leave_no_trace() {
     wait::until("every provider to be heard once", inbox, |told| done(told) >= telling).await;
     world.settle().await;
     assert_eq!(done(&inbox().await), telling, "a refused callback was told");
-    assert!(!world.server.log().contains(MARKER), "a refused body is in the log");
-    world.assert_log_is_clean();
+    assert!(!world.place.log().await.contains(MARKER), "a refused body is in the log");
+    world.assert_log_is_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn malformed_callbacks_are_400() {
         let order = world.api.subject(facts.kind, &order_id).await;
         assert_eq!(order.status, 404, "{}: an order came out of it", provider.name);
     }
-    world.assert_log_is_clean();
+    world.assert_log_is_clean().await;
 }
 
 fn with_header(request: &SignedRequest, name: &str, value: &str) -> SignedRequest {
@@ -98,10 +98,10 @@ async fn one_accounts_callback_is_refused_by_another_account() {
         }
         let order_id = format!("foreign{}", provider.name.replace('_', ""));
         let mut facts = world.facts(provider, &order_id);
-        facts.account = "shop".to_owned();
+        facts.account = shop.name.clone();
         let of_demo = genuine(&world, provider, &facts);
-        let answer = world.deliver_to("shop", provider.name, &of_demo).await;
-        assert_answer(&answer, &provider.answers.failure(401).into(), provider.name);
+        let answer = world.deliver_to(&shop.name, provider.name, &of_demo).await;
+        world.assert_answer(&answer, &provider.answers.failure(401).into(), provider.name);
         world.settle().await;
         for api in [&shop.api, &world.api] {
             assert_eq!(
@@ -113,8 +113,12 @@ async fn one_accounts_callback_is_refused_by_another_account() {
         }
 
         let of_shop = shop.paid(provider, &facts);
-        let answer = world.deliver_to("shop", provider.name, &of_shop).await;
-        assert_answer(&answer, &success("shop", provider, shop.keys(provider), &of_shop), provider.name);
+        let answer = world.deliver_to(&shop.name, provider.name, &of_shop).await;
+        world.assert_answer(
+            &answer,
+            &success(&shop.name, provider, shop.keys(provider), &of_shop),
+            provider.name,
+        );
         world.settle().await;
         // A callback that names no order waits for the one that is registered with its references.
         if facts.references.is_empty() && tells(provider) {
@@ -129,7 +133,7 @@ async fn one_accounts_callback_is_refused_by_another_account() {
             provider.name
         );
     }
-    world.assert_log_is_clean();
+    world.assert_log_is_clean().await;
 }
 
 /// Whether something comes of its callback.

@@ -32,7 +32,7 @@ async fn every_provider_goes_through_every_scenario() {
     assert!(providers.len() >= 60, "only {} providers are registered", providers.len());
     let performed = stream::iter(&providers).map(|provider| all_scenarios(&world, provider));
     performed.buffer_unordered(PROVIDERS_AT_ONCE).collect::<Vec<()>>().await;
-    world.assert_log_is_clean();
+    world.assert_log_is_clean().await;
 }
 
 async fn all_scenarios(world: &World, provider: &Provider) {

@@ -48,7 +48,7 @@ pub struct Trace {
 impl Load {
     /// Starts a fresh server, registers `count` orders and signs a payment for each, of all providers in turn.
     pub async fn prepare(count: usize) -> Self {
-        let world = World::start().await;
+        let world = World::start_on_this_machine().await;
         let providers: Vec<&'static Provider> = world.providers().collect();
         let numbers: Vec<usize> = (0..count).collect();
         for some in numbers.chunks(REGISTERING) {
@@ -95,7 +95,7 @@ impl Load {
     }
 
     async fn connect(&self) -> Connection {
-        let connection = Connection::open(self.world.server.port()).await;
+        let connection = Connection::open(self.world.server().port()).await;
         connection.unwrap_or_else(|error| panic!("cannot connect: {error}"))
     }
 
@@ -137,7 +137,7 @@ fn sign(world: &World, providers: &[&'static Provider], number: usize) -> Callba
     let [request] = requests.as_slice() else {
         panic!("{} pays with {} callbacks, not one", provider.name, requests.len())
     };
-    let host = format!("127.0.0.1:{}", world.server.port());
+    let host = format!("127.0.0.1:{}", world.server().port());
     Callback {
         order_id: facts.order_id,
         request: http_text(&world.demo.account, provider.name, &host, request),
