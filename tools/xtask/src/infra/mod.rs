@@ -50,7 +50,27 @@ const TOOLS: &[Tools] = &[
         requirements: "tests/infra/requirements-checkov.txt",
         commands: &[&["checkov", "--config-file", "infra/.checkov.yaml", "--file", TEMPLATE]],
     },
+    Tools {
+        environment: "workflows-venv",
+        requirements: "tests/infra/requirements-workflows.txt",
+        commands: &[
+            &[
+                "check-jsonschema",
+                "--builtin-schema",
+                "vendor.github-workflows",
+                WORKFLOWS[0],
+                WORKFLOWS[1],
+                WORKFLOWS[2],
+            ],
+            // Below medium it asks for the spelling of the month.
+            &["zizmor", "--offline", "--quiet", "--min-severity", "medium", ".github/workflows"],
+        ],
+    },
 ];
+
+/// What GitHub runs.
+const WORKFLOWS: [&str; 3] =
+    [".github/workflows/test.yml", ".github/workflows/deploy.yml", ".github/workflows/deploy-stage.yml"];
 
 /// Why the template could not be held to anything.
 #[derive(Debug, Error)]

@@ -22,7 +22,11 @@ pub const STEPS: &[Step] = &[
     Step { name: "tidy", about: "budgets, walls, fixtures and links of the sources", run: tidy },
     Step { name: "crate-graph", about: "crates stay out of where they do not belong", run: crate_graph::run },
     Step { name: "deny", about: "licences, bans, origins and advisories of dependencies", run: deny::run },
-    Step { name: "infra", about: "the deployment template, by linters and by the design", run: infra::run },
+    Step {
+        name: "infra",
+        about: "the deployment template and workflows, by linters and by the design",
+        run: infra::run,
+    },
     Step { name: "clippy", about: "lints of all targets, warnings denied", run: clippy },
     Step { name: "docs", about: "documentation builds, warnings denied", run: docs },
     Step { name: "build", about: "every program links", run: build },
