@@ -15,6 +15,12 @@ pub fn check(template: &Template, code: &Code, findings: &mut Findings) {
         }
         check_custom(&alarm.id, &text(alarm.at("/Namespace")), alarm_metric(alarm), code, findings);
     }
+    for topic in template.of("AWS::SNS::Topic") {
+        // CloudWatch may not use such a key, and nothing says so but the alarm's history.
+        if members(topic.at("/KmsMasterKeyId")).iter().any(|key| text(key).starts_with("alias/aws/")) {
+            findings.push(format!("{}: is encrypted with a key by which no alarm gets through", topic.id));
+        }
+    }
     for queue in template.of("AWS::SQS::Queue") {
         let has_age = watches(template, queue, "ApproximateAgeOfOldestMessage", "QueueName");
         let has_depth = watches(template, queue, "ApproximateNumberOfMessagesVisible", "QueueName");

@@ -244,6 +244,11 @@ fn alarms_watch_everything_that_is_emitted() {
             "DeadLetters: alarms do not watch both",
         ),
         ("MetricName: Errors", "MetricName: Duration", "no alarm watches its errors"),
+        (
+            "!Ref KmsKeyArn, !Ref AWS::NoValue]}",
+            "alias/aws/sns, alias/aws/sns]}",
+            "Topic: is encrypted with a key",
+        ),
         ("MetricName: Throttles", "MetricName: Duration", "no alarm watches its throttles"),
         ("MetricName: retried", "MetricName: tired", "Retried: `apply` emits no `tired`"),
         ("Value: apply}", "Value: notify}", "`notify` emits no `retried`"),
