@@ -23,6 +23,8 @@ pub const CALLBACKS_DEAD_LETTERS_URL: &str = "PAYBELL_CALLBACKS_DEAD_LETTERS_URL
 pub const HINTS_QUEUE_URL: &str = "PAYBELL_HINTS_URL";
 /// Address of its dead-letter queue.
 pub const HINTS_DEAD_LETTERS_URL: &str = "PAYBELL_HINTS_DEAD_LETTERS_URL";
+/// Address of the queue of order changes that `notify` could not tell.
+pub const NOTIFY_DEAD_LETTERS_URL: &str = "PAYBELL_NOTIFY_DEAD_LETTERS_URL";
 /// Address of the WebSocket API's management endpoint, stage included: `https://{api}.execute-api.{region}.amazonaws.com/{stage}`.
 pub const WEBSOCKET_ENDPOINT: &str = "PAYBELL_WEBSOCKET_ENDPOINT";
 
@@ -50,6 +52,8 @@ pub struct Config {
     pub hints_queue_url: String,
     /// Address of its dead-letter queue.
     pub hints_dead_letters_url: String,
+    /// Address of the queue of order changes that `notify` could not tell.
+    pub notify_dead_letters_url: String,
     /// Address of the WebSocket API's management endpoint.
     pub websocket_endpoint: String,
     /// Where DynamoDB is, when not where the SDK's own configuration (`AWS_ENDPOINT_URL`, region) says.
@@ -134,6 +138,7 @@ impl Config {
             callbacks_dead_letters_url: required(CALLBACKS_DEAD_LETTERS_URL)?,
             hints_queue_url: required(HINTS_QUEUE_URL)?,
             hints_dead_letters_url: required(HINTS_DEAD_LETTERS_URL)?,
+            notify_dead_letters_url: required(NOTIFY_DEAD_LETTERS_URL)?,
             websocket_endpoint: required(WEBSOCKET_ENDPOINT)?,
             dynamodb_endpoint: None,
             sqs_endpoint: None,
@@ -234,6 +239,7 @@ mod tests {
             CALLBACKS_DEAD_LETTERS_URL,
             HINTS_QUEUE_URL,
             HINTS_DEAD_LETTERS_URL,
+            NOTIFY_DEAD_LETTERS_URL,
             WEBSOCKET_ENDPOINT,
         ] {
             for bad in [None, Some(String::new())] {

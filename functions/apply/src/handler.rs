@@ -8,22 +8,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::verified::MessageError;
 use paybell_shared::callback::{Origin, Verified};
-use paybell_shared::domain::{Order, OrderError, PaymentEvent, Plan};
+use paybell_shared::domain::{Order, PaymentEvent, Plan};
 use paybell_shared::ports::fold::{Done, FoldError, perform};
-use paybell_shared::ports::{CallbackQueue, Clock, HintQueue, OrderStore, PortError};
+use paybell_shared::ports::redelivery::{InFlight, give_back, within};
+use paybell_shared::ports::{CallbackQueue, Clock, HintQueue, OrderStore, PortError, Random, SystemRandom};
 use paybell_shared::providers::{MappingError, Registry};
 use paybell_shared::telemetry::lag_ms;
 use thiserror::Error;
 
 /// Work is not begun when less than this is left.
 const DEADLINE_MARGIN_MS: i64 = 5_000;
-/// Work that has begun is given up when less than this is left, so that what is finished is still reported.
-const ANSWER_MARGIN_MS: i64 = 1_000;
+/// Work that has begun is given up when less than this is left, so that what failed is set aside or given back.
+const ANSWER_MARGIN_MS: i64 = 3_000;
+/// Setting aside and giving back is given up when less than this is left, so that what is finished is still reported.
+const REPORT_MARGIN_MS: i64 = 500;
 /// Orders that are worked on at the same time.
 const CONCURRENCY_MAX: usize = 16;
 
@@ -38,6 +41,8 @@ pub struct Ports {
     pub hints: Arc<dyn HintQueue>,
     /// The providers.
     pub providers: Arc<Registry>,
+    /// For the delays of what is given back.
+    pub random: Arc<dyn Random>,
 }
 
 impl Ports {
@@ -48,6 +53,7 @@ impl Ports {
             callbacks: adapters.callbacks.clone(),
             hints: adapters.hints.clone(),
             providers: adapters.providers.clone(),
+            random: Arc::new(SystemRandom::default()),
         }
     }
 }
@@ -76,19 +82,23 @@ enum ApplyError {
 }
 
 impl ApplyError {
-    /// Whether the message itself is at fault, so that no further try can apply it: it is set aside at once, where
-    /// it is seen. Everything else goes back to the queue, which moves what fails for a day to the same place.
+    /// Whether the message itself is at fault, or the order that it is for, so that no further try can apply it: it is
+    /// set aside at once, where it is seen. Everything else is given back to the queue for a while that grows; what
+    /// fails for half a day or more is moved to the same place.
     fn is_poison(&self) -> bool {
         match self {
             Self::Unreadable(_) | Self::UnknownProvider(_) | Self::Mapping(_) => true,
-            Self::Fold(error) => matches!(error, FoldError::Order(OrderError::Unaddressed { .. })),
+            Self::Fold(error) => {
+                matches!(error, FoldError::Order(_) | FoldError::Port(PortError::Permanent(_)))
+            }
             Self::NotHandedOn(_) | Self::OutOfTime => false,
         }
     }
 }
 
 /// Applies a batch of verified callbacks to their orders; `deadline_ms` is when Lambda stops us, in milliseconds
-/// since 1970. Only the messages that are not applied completely are reported, so that only they come again.
+/// since 1970. Only the messages that are not applied completely are reported, so that only they come again, each after
+/// a while that grows with its receives.
 pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
     received(&event.records, clock.now_ms());
     let mut batch = Batch::default();
@@ -128,7 +138,9 @@ pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_
             Err(error) => batch.fail_all_of(&plan, &error),
         }
     }
-    batch.response(&event.records, &*ports.callbacks).await
+    let left_ms = deadline_ms.saturating_sub(clock.now_ms()).saturating_sub(REPORT_MARGIN_MS);
+    let allowed = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+    batch.response(&event.records, ports, allowed).await
 }
 
 fn received(messages: &[SqsMessage], now_ms: i64) {
@@ -219,23 +231,37 @@ impl Batch {
         }
     }
 
-    async fn response(self, messages: &[SqsMessage], callbacks: &dyn CallbackQueue) -> SqsBatchResponse {
-        let mut response = SqsBatchResponse::default();
-        for (index, error) in self.failed {
-            let message_id = messages[index].message_id.clone().unwrap_or_default();
-            if error.is_poison() {
-                tracing::error!(outcome = "poison", reason = %error, message_id, "apply");
-                match callbacks.set_aside(messages[index].body.as_deref().unwrap_or_default()).await {
-                    Ok(()) => continue,
-                    Err(error) => {
-                        tracing::warn!(outcome = "not_set_aside", reason = %error, message_id, "apply");
-                    }
-                }
-            } else {
-                tracing::warn!(outcome = "retried", reason = %error, message_id, "apply");
-            }
-            response.add_failure(message_id);
+    /// Sets aside what is beyond help and gives back the rest. What cannot be set aside comes again.
+    async fn response(self, messages: &[SqsMessage], ports: &Ports, allowed: Duration) -> SqsBatchResponse {
+        let message_id = |index: usize| messages[index].message_id.clone().unwrap_or_default();
+        let (poison, again): (Vec<_>, Vec<_>) =
+            self.failed.into_iter().partition(|(_, error)| error.is_poison());
+        for (index, error) in &poison {
+            tracing::error!(outcome = "poison", reason = %error, message_id = message_id(*index), "apply");
         }
+        for (index, error) in &again {
+            tracing::warn!(outcome = "retried", reason = %error, message_id = message_id(*index), "apply");
+        }
+        let set_aside = poison.iter().map(|(index, _)| async {
+            let body = messages[*index].body.as_deref().unwrap_or_default();
+            within(allowed, ports.callbacks.set_aside(body)).await.map_err(|error| (*index, error))
+        });
+        let in_flight = again.iter().filter_map(|(index, _)| {
+            let message = &messages[*index];
+            InFlight::new(message.receipt_handle.as_deref(), &message.attributes)
+        });
+        let given_back = within(allowed, give_back(&*ports.callbacks, in_flight, &*ports.random));
+        let (set_aside, given_back) = join(join_all(set_aside), given_back).await;
+        if let Err(error) = given_back {
+            tracing::warn!(outcome = "not_given_back", reason = %error, "apply");
+        }
+        let mut failed: BTreeSet<usize> = again.into_iter().map(|(index, _)| index).collect();
+        for (index, error) in set_aside.into_iter().filter_map(Result::err) {
+            tracing::warn!(outcome = "not_set_aside", reason = %error, message_id = message_id(index), "apply");
+            failed.insert(index);
+        }
+        let mut response = SqsBatchResponse::default();
+        failed.into_iter().for_each(|index| response.add_failure(message_id(index)));
         response
     }
 }

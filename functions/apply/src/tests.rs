@@ -1,7 +1,8 @@
 //! What becomes of every message of a batch, with ports in memory.
 
 use paybell_shared::domain::{Reference, Status, Subject, SubjectKind};
-use paybell_shared::ports::memory::{ManualClock, MemoryOrders, MemoryQueue};
+use paybell_shared::ports::memory::{CountingRandom, ManualClock, MemoryOrders, MemoryQueue};
+use paybell_shared::ports::redelivery::redelivery_delay_seconds;
 use paybell_shared::ports::{PortError, ReferenceRecord, Saved};
 use serde_json::{Value, json};
 
@@ -36,23 +37,41 @@ impl World {
     }
 
     async fn handle_until(&self, messages: &[(&str, String)], deadline_ms: i64) -> Vec<String> {
-        let records: Vec<Value> =
-            messages.iter().map(|(id, body)| json!({ "messageId": id, "body": body })).collect();
+        let records = messages.iter().map(|(id, body)| record(id, 1, body));
+        self.handle_records(records.collect(), deadline_ms).await
+    }
+
+    async fn handle_records(&self, records: Vec<Value>, deadline_ms: i64) -> Vec<String> {
         let event = serde_json::from_value(json!({ "Records": records })).unwrap();
         let ports = Ports {
             orders: self.orders.clone(),
             callbacks: self.queue.clone(),
             hints: self.hints.clone(),
             providers: self.providers.clone(),
+            random: Arc::new(CountingRandom::default()),
         };
         let response = handle(event, &ports, &self.clock, deadline_ms).await;
         response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
+    }
+
+    /// Receipt handle and delay of what was put off.
+    fn put_off(&self) -> Vec<(String, u32)> {
+        let put_off = self.queue.put_off_messages().into_iter();
+        put_off.map(|message| (message.receipt_handle, message.delay_seconds)).collect()
     }
 
     async fn order(&self, id: &str) -> Option<Order> {
         let subject = Subject { account: "acme".into(), kind: SubjectKind::Order, id: id.into() };
         self.orders.load(&subject).await.unwrap()
     }
+}
+
+/// A record of the queue, received so many times.
+fn record(id: &str, receive_count: u32, body: &str) -> Value {
+    json!({
+        "messageId": id, "body": body, "receiptHandle": format!("handle of {id}"),
+        "attributes": {"ApproximateReceiveCount": receive_count.to_string()},
+    })
 }
 
 /// A queue message with what Stripe tells; this trusts the queue as the function does.
@@ -230,13 +249,48 @@ async fn a_lost_race_is_run_again_and_too_many_go_back_to_the_queue() {
 
 #[tokio::test]
 async fn a_failing_store_gives_back_only_the_messages_of_the_order_it_failed_for() {
-    for error in [PortError::Transient("t".into()), PortError::Permanent("p".into())] {
-        let world = World::new();
-        world.orders.faults.push(error);
-        let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_2", "A1")), ("m3", paid("evt_3", "A2"))];
-        assert_eq!(world.handle(&batch).await, ["m1", "m2"]);
-        assert_eq!(world.orders.all().len(), 1);
+    let world = World::new();
+    world.orders.faults.push(PortError::Transient("GetItem: throttled".into()));
+    let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_2", "A1")), ("m3", paid("evt_3", "A2"))];
+    assert_eq!(world.handle(&batch).await, ["m1", "m2"]);
+    assert_eq!(world.orders.all().len(), 1);
+    assert_eq!(world.queue.dead_letters(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_take_a_message_is_beyond_help() {
+    let world = World::new();
+    world.orders.faults.push(PortError::Permanent("the stored order cannot be read".into()));
+    let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_3", "A2"))];
+    assert_eq!(world.handle(&batch).await, [""; 0]);
+    assert_eq!(world.queue.dead_letters(), [batch[0].1.clone()]);
+    assert_eq!(world.queue.put_off_messages(), []);
+}
+
+#[tokio::test]
+async fn what_is_given_back_stays_away_longer_with_every_receive() {
+    let world = World::new();
+    for _ in 0..2 {
+        world.orders.faults.push(PortError::Transient("GetItem: throttled".into()));
     }
+    let records = vec![
+        record("m1", 1, &paid("evt_1", "A1")),
+        record("m2", 40, &paid("evt_2", "A2")),
+        record("m3", 7, &paid("evt_3", "A3")),
+    ];
+    assert_eq!(world.handle_records(records, DEADLINE_MS).await, ["m1", "m2"]);
+    // The generator counts its calls.
+    let expected = [("m1", redelivery_delay_seconds(1, 1)), ("m2", redelivery_delay_seconds(40, 2))];
+    assert_eq!(world.put_off(), expected.map(|(id, delay)| (format!("handle of {id}"), delay)));
+}
+
+#[tokio::test]
+async fn a_queue_that_takes_nothing_back_has_it_all_the_same() {
+    let world = World::new();
+    world.orders.faults.push(PortError::Transient("GetItem: throttled".into()));
+    world.queue.faults.push(PortError::Transient("ChangeMessageVisibilityBatch: throttled".into()));
+    assert_eq!(world.handle(&[("m1", paid("evt_1", "A1"))]).await, ["m1"]);
+    assert_eq!(world.put_off(), []);
 }
 
 #[tokio::test]
@@ -283,12 +337,18 @@ impl OrderStore for Silent {
 async fn what_does_not_end_is_reported_before_the_deadline() {
     let callbacks = Arc::new(MemoryQueue::default());
     let hints = callbacks.clone();
-    let ports =
-        Ports { orders: Arc::new(Silent), callbacks, hints, providers: Arc::new(Registry::default()) };
-    let records = json!({"Records": [{"messageId": "m1", "body": paid("evt_1", "A1")}]});
+    let ports = Ports {
+        orders: Arc::new(Silent),
+        callbacks: callbacks.clone(),
+        hints,
+        providers: Arc::new(Registry::default()),
+        random: Arc::new(CountingRandom::default()),
+    };
+    let records = json!({"Records": [record("m1", 1, &paid("evt_1", "A1"))]});
     let event = serde_json::from_value(records).unwrap();
     let clock = ManualClock::at_ms(NOW_MS);
     let answered = handle(event, &ports, &clock, DEADLINE_MS);
     let response = tokio::time::timeout(Duration::from_secs(30), answered).await.unwrap();
     assert_eq!(response.batch_item_failures[0].item_identifier, "m1");
+    assert_eq!(callbacks.put_off_messages().len(), 1, "and given back");
 }

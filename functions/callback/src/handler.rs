@@ -6,6 +6,7 @@ mod request;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
@@ -17,6 +18,11 @@ use paybell_shared::https::{HttpsLimits, HttpsTransport};
 use paybell_shared::ports::{AccountStore, CallbackQueue, FetchedKeys, Fetcher, PortError, SystemClock};
 use paybell_shared::providers::{Provider, Registry, Reply};
 use thiserror::Error;
+
+/// Accounts, keys and queue together: the most impatient providers wait 5 s for their answer, and one that is told to
+/// come again is better than one that is told nothing. What was queued too late for the answer is queued again, and
+/// applied once.
+const ANSWER_MAX: Duration = Duration::from_secs(4);
 
 /// What the function needs from the outside world.
 #[derive(Clone)]
@@ -66,7 +72,9 @@ pub async fn handle(
 ) -> ApiGatewayV2httpResponse {
     let provider = request::address(&event).and_then(|address| addressed(&address, &ports.providers));
     let answers = provider.map_or(&Answers::EMPTY, |provider| &provider.answers);
-    match accept(&event, provider, ports, now).await {
+    let accepted = tokio::time::timeout(ANSWER_MAX, accept(&event, provider, ports, now));
+    let out_of_time = |_| Err(PortError::Transient("no time left for an answer".to_owned()).into());
+    match accepted.await.unwrap_or_else(out_of_time) {
         Ok(Accepted::Callback(verified, reply)) => {
             tracing::info!(
                 outcome = "accepted",

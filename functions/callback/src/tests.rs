@@ -13,7 +13,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use paybell_shared::callback::{Credentials, KeySet, KeyStatus, UnixSeconds, Verified};
 use paybell_shared::domain::{Currency, Money};
 use paybell_shared::ports::memory::{MemoryAccounts, MemoryQueue};
-use paybell_shared::ports::{AccountStore as _, PortError};
+use paybell_shared::ports::redelivery::PutOff;
+use paybell_shared::ports::{AccountStore as _, DeadLetters, PortError, Redelivery};
 use paybell_shared::providers::Registry;
 use paybell_shared::sandbox::{SandboxKeys, SignedRequest, SimulatedFacts};
 use serde_json::json;
@@ -217,6 +218,38 @@ async fn what_is_ours_to_repair_is_503_and_never_acknowledged() {
         assert_eq!(world.deliver(world.event()).await.status_code, 503);
     }
     assert_eq!(world.queue.messages(), [""; 0]);
+}
+
+/// A queue that does not answer.
+struct Silent;
+
+#[async_trait::async_trait]
+impl DeadLetters for Silent {
+    async fn set_aside(&self, _: &str) -> Result<(), PortError> {
+        std::future::pending().await
+    }
+}
+
+#[async_trait::async_trait]
+impl Redelivery for Silent {
+    async fn put_off(&self, _: &[PutOff]) -> Result<(), PortError> {
+        std::future::pending().await
+    }
+}
+
+#[async_trait::async_trait]
+impl CallbackQueue for Silent {
+    async fn send(&self, _: &Verified) -> Result<(), PortError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_gets_its_answer_before_it_hangs_up_whatever_does_not_answer_us() {
+    let mut world = World::new("stripe").await;
+    world.ports.callbacks = Arc::new(Silent);
+    let answer = tokio::time::timeout(Duration::from_secs(5), world.deliver(world.event())).await;
+    assert_eq!(answer.unwrap().status_code, 503);
 }
 
 #[derive(Clone, Default)]

@@ -15,9 +15,10 @@ async fn main() -> Result<(), Error> {
     let ports = &Ports::new(&Adapters::from_env().await?);
     run(service_fn(move |event: LambdaEvent<Event>| async move {
         let (payload, context) = event.into_parts();
+        let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);
         let invocation =
             telemetry.begin(&context.request_id, context.xray_trace_id.as_deref(), || trigger(&payload));
-        let answer = invocation.around(handle(payload, ports, &SystemClock)).await;
+        let answer = invocation.around(handle(payload, ports, &SystemClock, deadline_ms)).await;
         invocation.processed(answer.batch_item_failures.len()).await;
         Ok::<_, Infallible>(answer)
     }))

@@ -4,18 +4,20 @@ use paybell_shared::callback::UnixSeconds;
 use paybell_shared::domain::{
     Currency, EventKind, Expectation, Money, Order, PaymentEvent, Subject, SubjectKind,
 };
-use paybell_shared::ports::memory::{ManualClock, MemoryConnections, MemoryInbox, MemoryPusher};
+use paybell_shared::ports::memory::{ManualClock, MemoryConnections, MemoryInbox, MemoryPusher, MemoryQueue};
 use serde_json::{Value, json};
 
 use super::*;
 
 const NOW_MS: i64 = 1_800_000_000_000;
+const DEADLINE_MS: i64 = NOW_MS + 30_000;
 
 #[derive(Default)]
 struct World {
     inbox: Arc<MemoryInbox>,
     connections: Arc<MemoryConnections>,
     pusher: Arc<MemoryPusher>,
+    dead_letters: Arc<MemoryQueue>,
 }
 
 impl World {
@@ -34,9 +36,10 @@ impl World {
             inbox: self.inbox.clone(),
             connections: self.connections.clone(),
             pusher: self.pusher.clone(),
+            dead_letters: self.dead_letters.clone(),
         };
         let event = serde_json::from_value(json!({ "Records": records })).unwrap();
-        let response = handle(event, &ports, &ManualClock::at_ms(NOW_MS)).await;
+        let response = handle(event, &ports, &ManualClock::at_ms(NOW_MS), DEADLINE_MS).await;
         let failures = response.batch_item_failures.into_iter();
         failures.map(|failure| failure.item_identifier.unwrap()).collect()
     }
@@ -89,6 +92,7 @@ fn record(sequence_number: &str, old: Option<&Order>, new: Option<Value>) -> Val
     json!({
         "awsRegion": "local", "eventID": sequence_number, "eventName": "MODIFY",
         "dynamodb": {
+            "Keys": {"pk": {"S": format!("order#acme#order#{sequence_number}")}},
             "SequenceNumber": sequence_number,
             "SizeBytes": 1,
             "OldImage": old.map(image).unwrap_or_else(|| json!({})),
@@ -154,15 +158,85 @@ async fn other_items_and_changes_that_mean_nothing_are_passed_over() {
     assert_eq!(world.inbox.entries(), []);
 }
 
+fn unreadable(sequence_number: &str) -> Value {
+    let image =
+        json!({"pk": {"S": "order#acme#order#A0"}, "item": {"S": "order"}, "version": {"S": "secret"}});
+    record(sequence_number, None, Some(image))
+}
+
 #[tokio::test]
-async fn nothing_is_dropped_not_even_what_fails_for_good() {
+async fn what_is_beyond_help_is_set_aside_at_once_and_holds_nobody_up() {
     let world = World::default();
-    let unreadable =
-        json!({"pk": {"S": "order#acme#order#A0"}, "item": {"S": "order"}, "version": {"S": "x"}});
-    let records = vec![record("1", None, Some(unreadable)), paid("A1", "ann"), paid("A2", "ann")];
-    world.inbox.faults.push(PortError::Permanent("PutItem: AccessDeniedException".into()));
-    assert_eq!(world.handle(records).await, ["1", "A1"]);
+    world.inbox.faults.push(PortError::Permanent("PutItem: ValidationException (status 400)".into()));
+    let records = vec![unreadable("1"), paid("A1", "ann"), paid("A2", "ann")];
+    assert_eq!(world.handle(records).await, [""; 0]);
     assert_eq!(world.inbox.entries().len(), 1);
+    let letters: Vec<Value> = world
+        .dead_letters
+        .dead_letters()
+        .iter()
+        .map(|letter| serde_json::from_str(letter).unwrap())
+        .collect();
+    let letter = |key: &str, sequence_number: &str, reason: &str| json!({"key": key, "sequence_number": sequence_number, "reason": format!("failed for good: {reason}")});
+    assert_eq!(
+        letters,
+        [
+            letter("order#acme#order#1", "1", "the stored order cannot be read"),
+            letter("order#acme#order#A1", "A1", "PutItem: ValidationException (status 400)"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_set_aside_comes_again() {
+    let world = World::default();
+    world.dead_letters.faults.push(PortError::Transient("SendMessage: timed out".into()));
+    let records = || vec![paid("A1", "ann"), unreadable("2"), paid("A3", "ann")];
+    assert_eq!(world.handle(records()).await, ["2"]);
+    assert_eq!(world.handle(records()).await, [""; 0]);
+    assert_eq!((world.inbox.entries().len(), world.dead_letters.dead_letters().len()), (2, 1));
+}
+
+#[tokio::test]
+async fn what_comes_again_anyway_is_not_set_aside_at_every_try() {
+    let world = World::default();
+    let records = || vec![unreadable("0"), paid("A1", "ann"), unreadable("2"), paid("A3", "ann")];
+    world.inbox.faults.push(PortError::Transient("PutItem: throttled".into()));
+    assert_eq!(world.handle(records()).await, ["A1", "2"]);
+    assert_eq!(world.dead_letters.dead_letters().len(), 1, "what is before the first failure is done");
+    assert_eq!(world.handle(records()[1..].to_vec()).await, [""; 0]);
+    assert_eq!((world.inbox.entries().len(), world.dead_letters.dead_letters().len()), (2, 2));
+}
+
+/// An inbox that does not answer.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Inbox for Silent {
+    async fn put(&self, _: &Notification, _: i64) -> Result<InboxEntry, PortError> {
+        std::future::pending().await
+    }
+
+    async fn after(&self, _: &str, _: &str, _: &str, _: usize) -> Result<Vec<InboxEntry>, PortError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_end_is_reported_before_the_deadline() {
+    let world = World::default();
+    let ports = Ports {
+        inbox: Arc::new(Silent),
+        connections: world.connections.clone(),
+        pusher: world.pusher.clone(),
+        dead_letters: world.dead_letters.clone(),
+    };
+    let records: Vec<Value> = (0..100).map(|number| paid(&format!("A{number}"), "ann")).collect();
+    let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+    let clock = ManualClock::at_ms(NOW_MS);
+    let answered = handle(event, &ports, &clock, DEADLINE_MS);
+    let response = tokio::time::timeout(Duration::from_secs(30), answered).await.unwrap();
+    assert_eq!(response.batch_item_failures.len(), 100);
 }
 
 #[tokio::test]

@@ -1,14 +1,16 @@
 //! One batch of hints: each question is asked once, and what comes of it is said of every hint that led to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
+use futures_util::future::{join, join_all};
 use paybell_shared::callback::{KeySet, UnixSeconds, Verified};
-use paybell_shared::ports::HintQueue;
+use paybell_shared::ports::redelivery::{InFlight, give_back, within};
 use paybell_shared::providers::{FetchRequest, Provider};
 
-use super::{Fate, Hint, ReconcileError};
+use super::{Fate, Hint, Ports, ReconcileError};
 
 /// One question, and the youngest of the hints that led to it.
 pub(super) struct Question {
@@ -102,30 +104,50 @@ impl Batch {
         }
     }
 
-    pub(super) async fn response(self, messages: &[SqsMessage], hints: &dyn HintQueue) -> SqsBatchResponse {
-        let mut response = SqsBatchResponse::default();
+    /// Sets aside what is beyond help and gives back what must come again, as must what cannot be set aside.
+    pub(super) async fn response(
+        self,
+        messages: &[SqsMessage],
+        ports: &Ports,
+        allowed: Duration,
+    ) -> SqsBatchResponse {
+        let message_id = |index: usize| messages[index].message_id.clone().unwrap_or_default();
+        let (mut again, mut poison) = (BTreeSet::new(), Vec::new());
         for (index, (error, fate)) in self.failed {
-            let message_id = messages[index].message_id.clone().unwrap_or_default();
+            let message_id = message_id(index);
             match fate {
                 Fate::Dropped => {
                     tracing::info!(outcome = "dropped", reason = %error, message_id, "reconcile");
-                    continue;
                 }
                 Fate::SetAside => {
                     tracing::error!(outcome = "poison", reason = %error, message_id, "reconcile");
-                    match hints.set_aside(messages[index].body.as_deref().unwrap_or_default()).await {
-                        Ok(()) => continue,
-                        Err(error) => {
-                            tracing::warn!(outcome = "not_set_aside", reason = %error, message_id, "reconcile");
-                        }
-                    }
+                    poison.push(index);
                 }
                 Fate::Again => {
                     tracing::warn!(outcome = "retried", reason = %error, message_id, "reconcile");
+                    again.insert(index);
                 }
             }
-            response.add_failure(message_id);
         }
+        let set_aside = poison.into_iter().map(|index| async move {
+            let body = messages[index].body.as_deref().unwrap_or_default();
+            within(allowed, ports.hints.set_aside(body)).await.map_err(|error| (index, error))
+        });
+        let in_flight = again.iter().filter_map(|index| {
+            let message = &messages[*index];
+            InFlight::new(message.receipt_handle.as_deref(), &message.attributes)
+        });
+        let given_back = within(allowed, give_back(&*ports.hints, in_flight, &*ports.random));
+        let (set_aside, given_back) = join(join_all(set_aside), given_back).await;
+        if let Err(error) = given_back {
+            tracing::warn!(outcome = "not_given_back", reason = %error, "reconcile");
+        }
+        for (index, error) in set_aside.into_iter().filter_map(Result::err) {
+            tracing::warn!(outcome = "not_set_aside", reason = %error, message_id = message_id(index), "reconcile");
+            again.insert(index);
+        }
+        let mut response = SqsBatchResponse::default();
+        again.into_iter().for_each(|index| response.add_failure(message_id(index)));
         response
     }
 }

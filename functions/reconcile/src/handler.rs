@@ -16,7 +16,8 @@ use paybell_shared::aws::Adapters;
 use paybell_shared::callback::verified::MessageError;
 use paybell_shared::callback::{Fetched, KeySet, Verified};
 use paybell_shared::ports::{
-    AccessTokens, AccountStore, CallbackQueue, Clock, Fetcher, HintQueue, PortError, TokenError, Transport,
+    AccessTokens, AccountStore, CallbackQueue, Clock, Fetcher, HintQueue, PortError, Random, SystemRandom,
+    TokenError, Transport,
 };
 use paybell_shared::providers::{FetchRequest, MappingError, Provider, Registry};
 use paybell_shared::telemetry::lag_ms;
@@ -27,8 +28,10 @@ pub use recent::RecentQuestions;
 
 /// Nothing is asked any more when less than this is left.
 const DEADLINE_MARGIN_MS: i64 = 5_000;
-/// What was asked is given up when less than this is left, so that what is finished is still reported.
-const ANSWER_MARGIN_MS: i64 = 1_000;
+/// What was asked is given up when less than this is left, so that what failed is set aside or given back.
+const ANSWER_MARGIN_MS: i64 = 3_000;
+/// Setting aside and giving back is given up when less than this is left, so that what is finished is still reported.
+const REPORT_MARGIN_MS: i64 = 500;
 /// Questions that are under way at the same time.
 const CONCURRENCY_MAX: usize = 8;
 
@@ -49,6 +52,8 @@ pub struct Ports {
     pub providers: Arc<Registry>,
     /// What was asked a moment ago.
     pub recent: Arc<RecentQuestions>,
+    /// For the delays of what is given back.
+    pub random: Arc<dyn Random>,
 }
 
 impl Ports {
@@ -63,6 +68,7 @@ impl Ports {
             fetcher,
             providers: adapters.providers.clone(),
             recent: Arc::default(),
+            random: Arc::new(SystemRandom::default()),
         }
     }
 }
@@ -139,12 +145,14 @@ impl ReconcileError {
 }
 
 /// Asks about a batch of hints; `deadline_ms` is when Lambda stops us, in milliseconds since 1970. Only the hints that
-/// must come again are reported.
+/// must come again are reported, each after a while that grows with its receives.
 pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
     received(&event.records, clock.now_ms());
     let mut batch = Batch::default();
-    for (index, message) in event.records.iter().enumerate() {
-        match read(message, ports).await {
+    let reading: Vec<_> = event.records.iter().map(|message| read(message, ports)).collect();
+    let read: Vec<_> = stream::iter(reading).buffered(CONCURRENCY_MAX).collect().await;
+    for (index, read) in read.into_iter().enumerate() {
+        match read {
             Ok(hint) => batch.add(index, hint),
             Err((error, is_unsigned)) => batch.fail(index, error, is_unsigned),
         }
@@ -160,7 +168,9 @@ pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_
     for (question, outcome) in outcomes {
         batch.settle(&question, outcome);
     }
-    batch.response(&event.records, &*ports.hints).await
+    let left_ms = deadline_ms.saturating_sub(clock.now_ms()).saturating_sub(REPORT_MARGIN_MS);
+    let allowed = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+    batch.response(&event.records, ports, allowed).await
 }
 
 fn received(hints: &[SqsMessage], now_ms: i64) {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use paybell_shared::callback::{Credentials, Origin, RawCallback, UnixSeconds};
 use paybell_shared::config::described_providers;
 use paybell_shared::ports::FetchResponse;
-use paybell_shared::ports::memory::{ManualClock, MemoryAccounts, MemoryQueue};
+use paybell_shared::ports::memory::{CountingRandom, ManualClock, MemoryAccounts, MemoryQueue};
 use serde_json::{Value, json};
 
 use super::*;
@@ -145,6 +145,7 @@ impl World {
             fetcher,
             providers: Arc::new(Registry::new(described_providers(PROVIDERS).unwrap())),
             recent: Arc::default(),
+            random: Arc::new(CountingRandom::default()),
         };
         let world = Self { api, callbacks, hints, accounts, clock, ports };
         world.use_keys("open", json!({"api_key": "live_key"})).await;
@@ -199,8 +200,10 @@ impl World {
     }
 
     async fn handle_until(&self, messages: &[(&str, String)], deadline_ms: i64) -> Vec<String> {
-        let records: Vec<Value> =
-            messages.iter().map(|(id, body)| json!({ "messageId": id, "body": body })).collect();
+        let records: Vec<Value> = messages
+            .iter()
+            .map(|(id, body)| json!({ "messageId": id, "receiptHandle": id, "body": body }))
+            .collect();
         let event = serde_json::from_value(json!({ "Records": records })).unwrap();
         let response = handle(event, &self.ports, self.clock.as_ref(), deadline_ms).await;
         let mut failed: Vec<String> =
@@ -281,6 +284,8 @@ async fn every_answer_has_its_fate() {
         let hint = world.hint("tr_1");
         let again = world.handle(&[("m1", hint.clone())]).await;
         assert!(world.hints.dead_letters().iter().all(|letter| *letter == hint), "as it came, for a redrive");
+        let put_off = world.hints.put_off_messages().into_iter().map(|message| message.receipt_handle);
+        assert_eq!(put_off.collect::<Vec<_>>(), again, "{status}: what comes again comes after a while");
         let got = match (again.len(), world.hints.dead_letters().len(), world.callbacks.messages().len()) {
             (0, 0, 1) => "queued",
             (0, 1, 0) => "set aside",

@@ -11,10 +11,14 @@ use aws_smithy_http_client::{
 
 use crate::config::Config;
 
-/// The whole of one call, retries included, stays below the 5 s that the most impatient provider waits.
-const OPERATION_TIMEOUT: Duration = Duration::from_millis(4500);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The whole of one call, retries included: what does not answer by then is given up, so that there is time left for
+/// the answer to a provider, of whom the most impatient waits 5 s, and for giving back what was not done.
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(3500);
+/// One attempt. A server that takes connections and says nothing costs two of them and a part of the third.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Retries cost tokens of a bucket that a long outage empties. The first attempt of a call costs none, so that what is
+/// called after the outage is done at once.
 const ATTEMPTS_MAX: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);

@@ -5,21 +5,20 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::ports::PortError;
 
-/// Codes that come with status 400 and still pass by themselves.
-const TRANSIENT_CODES: &[&str] = &[
-    "ItemCollectionSizeLimitExceeded",
-    "KmsThrottled",
-    "LimitExceededException",
-    "OverLimit",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "TransactionConflictException",
-    "TransactionInProgressException",
-    "TransactionCanceledException",
+/// What says that the request itself is at fault. Everything else passes by itself, or when somebody repairs the
+/// deployment: a missing permission or table is no reason to set aside what will be wanted once it is there.
+const PERMANENT_CODES: &[&str] = &[
+    "BadRequestException",
+    "InvalidAttributeValue",
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+    "MissingParameter",
+    "PayloadTooLargeException",
+    "SerializationException",
+    "ValidationException",
 ];
+/// Content too large.
+const TOO_LARGE: u16 = 413;
 
 /// The port's error for a failed call of `operation`. Its text holds the service's error code and no message,
 /// because messages may quote values.
@@ -48,10 +47,10 @@ pub(super) fn unreadable(what: &'static str) -> PortError {
 fn classify(operation: &str, status: u16, code: Option<&str>) -> PortError {
     let code = code.unwrap_or("unknown error");
     let text = format!("{operation}: {code} (status {status})");
-    if status >= 500 || status == 429 || TRANSIENT_CODES.contains(&code) {
-        PortError::Transient(text)
-    } else {
+    if status < 500 && (status == TOO_LARGE || PERMANENT_CODES.contains(&code)) {
         PortError::Permanent(text)
+    } else {
+        PortError::Transient(text)
     }
 }
 
@@ -60,17 +59,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn throttling_and_faults_pass_and_mistakes_stay() {
+    fn only_a_request_that_is_itself_at_fault_is_beyond_help() {
         for (status, code, transient) in [
             (400, Some("ProvisionedThroughputExceededException"), true),
             (400, Some("ThrottlingException"), true),
             (429, None, true),
             (500, Some("InternalServerError"), true),
             (503, None, true),
+            (400, Some("ExpiredTokenException"), true),
+            (400, Some("ResourceNotFoundException"), true),
+            (403, Some("AccessDeniedException"), true),
+            (404, None, true),
             (400, Some("ValidationException"), false),
-            (400, Some("ResourceNotFoundException"), false),
-            (403, Some("AccessDeniedException"), false),
-            (404, None, false),
+            (400, Some("InvalidParameterValue"), false),
+            (413, None, false),
         ] {
             let error = classify("GetItem", status, code);
             assert_eq!(matches!(error, PortError::Transient(_)), transient, "{status} {code:?}");

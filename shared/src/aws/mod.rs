@@ -18,8 +18,8 @@ use aws_config::SdkConfig;
 
 use crate::config::{Config, ConfigError};
 use crate::ports::{
-    AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, HintQueue, Inbox, OrderStore, Pusher,
-    SystemClock,
+    AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, DeadLetters, HintQueue, Inbox, OrderStore,
+    Pusher, SystemClock,
 };
 use crate::providers::Registry;
 
@@ -32,7 +32,7 @@ pub use items::order_from_stream_image;
 pub use items::order_to_stream_image;
 pub use orders::DynamoOrders;
 pub use pusher::GatewayPusher;
-pub use queue::SqsQueue;
+pub use queue::{SqsDeadLetters, SqsQueue};
 
 /// One adapter for each port, and the providers.
 #[derive(Clone)]
@@ -43,6 +43,8 @@ pub struct Adapters {
     pub callbacks: Arc<dyn CallbackQueue>,
     /// The queue of hints.
     pub hints: Arc<dyn HintQueue>,
+    /// Where `notify` sets aside what is beyond help.
+    pub notify_dead_letters: Arc<dyn DeadLetters>,
     /// Orders and references.
     pub orders: Arc<dyn OrderStore>,
     /// Users' inboxes.
@@ -84,6 +86,10 @@ impl Adapters {
                 clients.sqs.clone(),
                 &config.hints_queue_url,
                 &config.hints_dead_letters_url,
+            )),
+            notify_dead_letters: Arc::new(SqsDeadLetters::new(
+                clients.sqs.clone(),
+                &config.notify_dead_letters_url,
             )),
             orders: Arc::new(DynamoOrders::new(clients.dynamodb.clone(), &config.tables.orders)),
             inbox: Arc::new(DynamoInbox::new(clients.dynamodb.clone(), &config.tables.inbox)),

@@ -1,12 +1,15 @@
-//! The queues of verified callbacks and of hints on SQS.
+//! The queues of verified callbacks and of hints on SQS, and dead-letter queues.
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{MessageSystemAttributeNameForSends, MessageSystemAttributeValue};
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+};
 
 use super::error::port_error;
 use crate::callback::Verified;
-use crate::ports::{CallbackQueue, HintQueue, PortError};
+use crate::ports::redelivery::{PutOff, Redelivery};
+use crate::ports::{CallbackQueue, DeadLetters, HintQueue, PortError};
 use crate::telemetry::trace_header;
 
 /// Most bytes of one message.
@@ -14,54 +17,115 @@ use crate::telemetry::trace_header;
 /// # Source
 /// Amazon SQS Developer Guide, "Amazon SQS message quotas": 1 MiB.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Most messages of one batch.
+///
+/// # Source
+/// Amazon SQS API Reference, "ChangeMessageVisibilityBatch".
+const BATCH_ENTRIES_MAX: usize = 10;
+
+/// A dead-letter queue, to which we send ourselves what is beyond help.
+#[derive(Clone, Debug)]
+pub struct SqsDeadLetters {
+    client: Client,
+    queue_url: String,
+}
+
+impl SqsDeadLetters {
+    /// The queue at this address.
+    pub fn new(client: Client, queue_url: impl Into<String>) -> Self {
+        Self { client, queue_url: queue_url.into() }
+    }
+}
+
+#[async_trait]
+impl DeadLetters for SqsDeadLetters {
+    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
+        send(&self.client, &self.queue_url, message.to_owned()).await
+    }
+}
 
 /// The callbacks queue, or the queue of hints.
 #[derive(Clone, Debug)]
 pub struct SqsQueue {
     client: Client,
     queue_url: String,
-    dead_letters_url: String,
+    dead_letters: SqsDeadLetters,
 }
 
 impl SqsQueue {
     /// The queue and its dead-letter queue at these addresses.
     pub fn new(client: Client, queue_url: impl Into<String>, dead_letters_url: impl Into<String>) -> Self {
-        Self { client, queue_url: queue_url.into(), dead_letters_url: dead_letters_url.into() }
+        let dead_letters = SqsDeadLetters::new(client.clone(), dead_letters_url);
+        Self { client, queue_url: queue_url.into(), dead_letters }
     }
 
-    async fn send_to(&self, queue_url: &str, message: String) -> Result<(), PortError> {
-        if message.len() > MESSAGE_BYTES_MAX {
-            return Err(PortError::Permanent(format!("SendMessage: more than {MESSAGE_BYTES_MAX} bytes")));
+    async fn put_off_batch(&self, messages: &[PutOff]) -> Result<(), PortError> {
+        const OPERATION: &str = "ChangeMessageVisibilityBatch";
+        let entry = |(index, message): (usize, &PutOff)| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&message.receipt_handle)
+                .visibility_timeout(i32::try_from(message.delay_seconds).unwrap_or(i32::MAX))
+                .build()
+        };
+        let entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>();
+        let entries =
+            entries.map_err(|_| PortError::Permanent(format!("{OPERATION}: the request is invalid")))?;
+        let request = self.client.change_message_visibility_batch().queue_url(&self.queue_url);
+        let done = request.set_entries(Some(entries)).send().await;
+        let done = done.map_err(|error| port_error(OPERATION, &error))?;
+        match done.failed.first() {
+            None => Ok(()),
+            Some(first) => {
+                let (refused, sent) = (done.failed.len(), messages.len());
+                Err(PortError::Transient(format!("{OPERATION}: {} for {refused} of {sent}", first.code)))
+            }
         }
-        let mut request = self.client.send_message().queue_url(queue_url).message_body(message);
-        if let Some(header) = trace_header() {
-            let value = MessageSystemAttributeValue::builder().data_type("String").string_value(header);
-            let value = value.build().map_err(|error| PortError::Permanent(error.to_string()))?;
-            request =
-                request.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value);
+    }
+}
+
+async fn send(client: &Client, queue_url: &str, message: String) -> Result<(), PortError> {
+    if message.len() > MESSAGE_BYTES_MAX {
+        return Err(PortError::Permanent(format!("SendMessage: more than {MESSAGE_BYTES_MAX} bytes")));
+    }
+    let mut request = client.send_message().queue_url(queue_url).message_body(message);
+    if let Some(header) = trace_header() {
+        let value = MessageSystemAttributeValue::builder().data_type("String").string_value(header);
+        let value = value.build().map_err(|error| PortError::Permanent(error.to_string()))?;
+        request =
+            request.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value);
+    }
+    request.send().await.map(|_| ()).map_err(|error| port_error("SendMessage", &error))
+}
+
+#[async_trait]
+impl DeadLetters for SqsQueue {
+    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
+        self.dead_letters.set_aside(message).await
+    }
+}
+
+#[async_trait]
+impl Redelivery for SqsQueue {
+    async fn put_off(&self, messages: &[PutOff]) -> Result<(), PortError> {
+        let mut outcome = Ok(());
+        for batch in messages.chunks(BATCH_ENTRIES_MAX) {
+            outcome = outcome.and(self.put_off_batch(batch).await);
         }
-        request.send().await.map(|_| ()).map_err(|error| port_error("SendMessage", &error))
+        outcome
     }
 }
 
 #[async_trait]
 impl CallbackQueue for SqsQueue {
     async fn send(&self, verified: &Verified) -> Result<(), PortError> {
-        self.send_to(&self.queue_url, verified.to_message()).await
-    }
-
-    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
-        self.send_to(&self.dead_letters_url, message.to_owned()).await
+        send(&self.client, &self.queue_url, verified.to_message()).await
     }
 }
 
 #[async_trait]
 impl HintQueue for SqsQueue {
     async fn send(&self, hint: &Verified) -> Result<(), PortError> {
-        self.send_to(&self.queue_url, hint.to_message()).await
-    }
-
-    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
-        self.send_to(&self.dead_letters_url, message.to_owned()).await
+        send(&self.client, &self.queue_url, hint.to_message()).await
     }
 }

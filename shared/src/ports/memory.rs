@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use super::redelivery::{PutOff, Redelivery};
 use super::{
-    AccountStore, CallbackQueue, Clock, Connection, ConnectionStore, FetchResponse, HintQueue, Inbox,
-    InboxEntry, OrderStore, PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, Transport,
+    AccountStore, CallbackQueue, Clock, Connection, ConnectionStore, DeadLetters, FetchResponse, HintQueue,
+    Inbox, InboxEntry, OrderStore, PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, Transport,
     inbox_cursor,
 };
 use crate::callback::{Credentials, UnixSeconds, Verified};
@@ -131,6 +132,7 @@ pub struct MemoryQueue {
     pub faults: Faults,
     messages: Mutex<Vec<String>>,
     set_aside: Mutex<Vec<String>>,
+    put_off: Mutex<Vec<PutOff>>,
 }
 
 impl MemoryQueue {
@@ -143,6 +145,11 @@ impl MemoryQueue {
     pub fn dead_letters(&self) -> Vec<String> {
         lock(&self.set_aside).clone()
     }
+
+    /// What was put off, in order.
+    pub fn put_off_messages(&self) -> Vec<PutOff> {
+        lock(&self.put_off).clone()
+    }
 }
 
 impl MemoryQueue {
@@ -154,13 +161,25 @@ impl MemoryQueue {
 }
 
 #[async_trait]
+impl DeadLetters for MemoryQueue {
+    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
+        self.keep(message.to_owned(), &self.set_aside)
+    }
+}
+
+#[async_trait]
+impl Redelivery for MemoryQueue {
+    async fn put_off(&self, messages: &[PutOff]) -> Result<(), PortError> {
+        self.faults.check()?;
+        lock(&self.put_off).extend_from_slice(messages);
+        Ok(())
+    }
+}
+
+#[async_trait]
 impl CallbackQueue for MemoryQueue {
     async fn send(&self, verified: &Verified) -> Result<(), PortError> {
         self.keep(verified.to_message(), &self.messages)
-    }
-
-    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
-        self.keep(message.to_owned(), &self.set_aside)
     }
 }
 
@@ -168,10 +187,6 @@ impl CallbackQueue for MemoryQueue {
 impl HintQueue for MemoryQueue {
     async fn send(&self, hint: &Verified) -> Result<(), PortError> {
         self.keep(hint.to_message(), &self.messages)
-    }
-
-    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
-        self.keep(message.to_owned(), &self.set_aside)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod fold;
 pub mod keys;
 #[cfg(feature = "sandbox")]
 pub mod memory;
+pub mod redelivery;
 pub mod system;
 pub mod tokens;
 
@@ -19,16 +20,18 @@ pub use crate::domain::ReferenceRecord;
 pub use cached::CachedAccounts;
 pub use fetch::{FetchResponse, Fetcher, Transport};
 pub use keys::{FetchedKeys, KeyError};
+pub use redelivery::Redelivery;
 pub use system::{SystemClock, SystemRandom};
 pub use tokens::{AccessTokens, TokenError};
 
 /// Why the outside world did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PortError {
-    /// It may work later: throttled, timed out, unreachable.
+    /// It may work later, with time or when somebody repairs the deployment: throttled, timed out, unreachable, no
+    /// permission, no such table.
     #[error("temporarily unavailable: {0}")]
     Transient(String),
-    /// It will not work by trying again: no permission, no such table, an unreadable item.
+    /// What is asked is itself at fault, so that trying again does not help: an invalid request, an unreadable item.
     #[error("failed for good: {0}")]
     Permanent(String),
 }
@@ -51,23 +54,26 @@ pub trait AccountStore: Send + Sync {
     async fn put_api_key(&self, account: &str, api_key_sha256_hex: &str) -> Result<(), PortError>;
 }
 
-/// The queue of verified callbacks.
+/// A dead-letter queue: what no further try can help is seen there, and waits for a repair.
 #[async_trait]
-pub trait CallbackQueue: Send + Sync {
-    /// Returns once the queue has stored it durably.
-    async fn send(&self, verified: &Verified) -> Result<(), PortError>;
-    /// Keeps the text of a message that no further try can apply as it is in the dead-letter queue, where it is seen
-    /// and waits for a repair; returns once it is stored durably.
+pub trait DeadLetters: Send + Sync {
+    /// Keeps the text of a message as it is; returns once it is stored durably.
     async fn set_aside(&self, message: &str) -> Result<(), PortError>;
 }
 
-/// The queue of hints: callbacks of which the provider must be asked before they change anything.
+/// The queue of verified callbacks, with its dead-letter queue.
 #[async_trait]
-pub trait HintQueue: Send + Sync {
+pub trait CallbackQueue: DeadLetters + Redelivery {
+    /// Returns once the queue has stored it durably.
+    async fn send(&self, verified: &Verified) -> Result<(), PortError>;
+}
+
+/// The queue of hints, callbacks of which the provider must be asked before they change anything, with its dead-letter
+/// queue.
+#[async_trait]
+pub trait HintQueue: DeadLetters + Redelivery {
     /// Returns once the queue has stored it durably.
     async fn send(&self, hint: &Verified) -> Result<(), PortError>;
-    /// As [`CallbackQueue::set_aside`], into the dead-letter queue of the hints.
-    async fn set_aside(&self, message: &str) -> Result<(), PortError>;
 }
 
 /// Where orders and the ties between references and orders are kept.

@@ -119,6 +119,7 @@ fn environment(name: &str) -> Vec<(&'static str, String)> {
         config::CALLBACKS_DEAD_LETTERS_URL,
         config::HINTS_QUEUE_URL,
         config::HINTS_DEAD_LETTERS_URL,
+        config::NOTIFY_DEAD_LETTERS_URL,
         config::WEBSOCKET_ENDPOINT,
     ] {
         variables.push((address, nowhere.to_owned()));

@@ -47,6 +47,7 @@ impl EmbeddedDynamoDb {
             callbacks_dead_letters_url: format!("{endpoint}/dead-letters"),
             hints_queue_url: format!("{endpoint}/hints"),
             hints_dead_letters_url: format!("{endpoint}/hints-dead-letters"),
+            notify_dead_letters_url: format!("{endpoint}/notify-dead-letters"),
             websocket_endpoint: endpoint.to_owned(),
             dynamodb_endpoint: Some(endpoint.to_owned()),
             sqs_endpoint: Some(endpoint.to_owned()),

@@ -26,8 +26,8 @@ pub type HttpFunction = Function<ApiGatewayV2httpRequest, ApiGatewayV2httpRespon
 pub type WebSocketFunction = Function<ApiGatewayWebsocketProxyRequest, ApiGatewayProxyResponse>;
 /// A function behind a queue; the number is its deadline in Unix milliseconds.
 pub type QueueFunction = Function<(SqsEvent, i64), SqsBatchResponse>;
-/// A function behind a stream.
-pub type StreamFunction = Function<DynamoDbEvent, DynamoDbEventResponse>;
+/// A function behind a stream; the number is its deadline in Unix milliseconds.
+pub type StreamFunction = Function<(DynamoDbEvent, i64), DynamoDbEventResponse>;
 
 /// All of them.
 #[derive(Clone)]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
-use paybell_shared::aws::{Adapters, Clients, tables};
-use paybell_shared::config::{Config, TableNames};
+use paybell_shared::aws::{Adapters, Clients};
+use paybell_shared::config::TableNames;
 use paybell_shared::https::{HttpsLimits, HttpsTransport};
 use paybell_shared::ports::{Clock, SystemClock, SystemRandom};
 use tokio::net::TcpListener;
@@ -16,12 +16,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::dynamodb::DynamoDb;
+use super::embedded::{CALLBACKS_QUEUE, Embedded, HINTS_QUEUE, NOTIFY_DEAD_LETTERS};
 use super::folder::DataFolder;
 use super::functions::{Functions, TRIGGER_TIMEOUT};
-use super::gateway::hub::Hub;
 use super::gateway::{self, Gateway};
-use super::internal::{self, Services};
-use super::queue::{Redrive, Store};
 use super::sandbox::Sandbox;
 use super::triggers::queue::QueueMapping;
 use super::triggers::stream::StreamMapping;
@@ -29,15 +27,8 @@ use super::triggers::{self, Stopping, stopped};
 use super::{StartError, accounts, configuration, help};
 use crate::Place;
 
-const CALLBACKS_QUEUE: &str = "callbacks";
-const CALLBACKS_DEAD_LETTERS: &str = "callbacks-dead-letters";
-const HINTS_QUEUE: &str = "hints";
-const HINTS_DEAD_LETTERS: &str = "hints-dead-letters";
-const NOTIFY_DEAD_LETTERS: &str = "notify-dead-letters";
-/// With the growing delay between receives this is a little over a day, so that a fault may last a night.
-const RECEIVES_MAX: u32 = 110;
-/// About four minutes of trying one record, after which the others of its stream no longer wait for it.
-const STREAM_RECORD_FAILURES_MAX: u32 = 30;
+/// How long one record of the stream is tried, after which the others of its lane no longer wait for it.
+const STREAM_RECORD_TRIED_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// Batches of callbacks that are applied side by side.
 const APPLY_CONCURRENCY: usize = 4;
 /// Batches of hints that are asked about side by side.
@@ -59,27 +50,10 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     // With port 0 the system chooses.
     let place = Place { port: public.local_addr()?.port(), ..place.clone() };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Arc::new(Store::open(&folder.queue(), Arc::clone(&clock))?);
-    let dynamodb = DynamoDb::open(&folder.dynamodb())?;
-    let hub = Arc::new(Hub::new(Arc::clone(&clock)));
-    let address = serve_internally(&dynamodb, &store, &hub).await?;
-
-    let tables = TableNames::with_prefix("paybell-");
-    let config = Config {
-        callbacks_queue_url: format!("http://{}/000000000000/{CALLBACKS_QUEUE}", address.0),
-        callbacks_dead_letters_url: format!("http://{}/000000000000/{CALLBACKS_DEAD_LETTERS}", address.0),
-        hints_queue_url: format!("http://{}/000000000000/{HINTS_QUEUE}", address.0),
-        hints_dead_letters_url: format!("http://{}/000000000000/{HINTS_DEAD_LETTERS}", address.0),
-        websocket_endpoint: format!("http://{}", address.0),
-        dynamodb_endpoint: None,
-        sqs_endpoint: None,
-        tables,
-        providers,
-    };
-    let clients = Clients::new(&internal::sdk_config(address.0, &address.1), &config);
+    let services = Embedded::start(&folder.dynamodb(), &folder.queue(), Arc::clone(&clock)).await?;
+    let config = services.config(providers);
+    let clients = Clients::new(&services.sdk_config(), &config);
     let adapters = Adapters::with_clients(&clients, &config);
-    tables::create_missing(&clients.dynamodb, &config.tables).await?;
-    create_queues(&store).await?;
     let demo = accounts::load_or_make(folder.path(), &adapters.providers).await?;
     accounts::store(&demo, adapters.accounts.as_ref()).await?;
 
@@ -87,12 +61,12 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     let way_out = Arc::new(HttpsTransport::new(HttpsLimits::QUESTION));
     let sandbox = Arc::new(Sandbox::new(&demo, way_out));
     let functions = functions(&adapters, &sandbox, &clock);
-    let mut tasks = start_triggers(&functions, &store, &dynamodb, &config.tables, &clock, &stopping);
+    let mut tasks = start_triggers(&functions, &services, &config.tables, &clock, &stopping);
     let gateway = Gateway {
         functions,
-        hub: Arc::clone(&hub),
-        store: Arc::clone(&store),
-        dynamodb: dynamodb.clone(),
+        hub: Arc::clone(&services.hub),
+        store: Arc::clone(&services.store),
+        dynamodb: services.dynamodb.clone(),
         sandbox,
         clock,
         about: help::about(&place, &demo, &adapters.providers).into(),
@@ -109,7 +83,7 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     // Order matters: first nothing new comes in, then what runs may end, while the services still answer.
     let _ = tokio::time::timeout(STOP_MAX, async {
         let _ = serving.await;
-        hub.all_closed().await;
+        services.hub.all_closed().await;
         while tasks.join_next().await.is_some() {}
     })
     .await;
@@ -121,38 +95,6 @@ async fn bind(port: u16) -> Result<TcpListener, StartError> {
         io::ErrorKind::AddrInUse => StartError::PortInUse(port),
         _ => StartError::Port { port, error },
     })
-}
-
-/// Starts the loopback endpoint; returns where it is and the access key id that it wants.
-async fn serve_internally(
-    dynamodb: &DynamoDb,
-    store: &Arc<Store>,
-    hub: &Arc<Hub>,
-) -> Result<(SocketAddr, String), StartError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let (address, access_key_id) = (listener.local_addr()?, internal::random_access_key_id());
-    let router = internal::router(Services {
-        dynamodb: dynamodb.clone(),
-        queue: Arc::clone(store),
-        hub: Arc::clone(hub),
-        address,
-        access_key_id: access_key_id.clone(),
-    });
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok((address, access_key_id))
-}
-
-async fn create_queues(store: &Store) -> Result<(), StartError> {
-    store.create_queue(NOTIFY_DEAD_LETTERS, 30, None).await?;
-    for (queue, dead_letters) in
-        [(CALLBACKS_QUEUE, CALLBACKS_DEAD_LETTERS), (HINTS_QUEUE, HINTS_DEAD_LETTERS)]
-    {
-        store.create_queue(dead_letters, 30, None).await?;
-        let redrive = Redrive { dead_letter_queue: dead_letters.to_owned(), receive_count_max: RECEIVES_MAX };
-        store.create_queue(queue, 180, Some(redrive)).await?;
-    }
-    Ok(())
 }
 
 /// The handlers with the ports that their Lambda binaries give them.
@@ -195,16 +137,15 @@ fn functions(adapters: &Adapters, sandbox: &Arc<Sandbox>, clock: &Arc<dyn Clock>
                 reconcile_function::handle(event, &ports, clock.as_ref(), deadline_ms)
             }
         ),
-        notify: function!(notify_function, |event, ports, clock| {
-            notify_function::handle(event, &ports, clock.as_ref())
+        notify: function!(notify_function, |(event, deadline_ms), ports, clock| {
+            notify_function::handle(event, &ports, clock.as_ref(), deadline_ms)
         }),
     }
 }
 
 fn start_triggers(
     functions: &Functions,
-    store: &Arc<Store>,
-    dynamodb: &DynamoDb,
+    services: &Embedded,
     tables: &TableNames,
     clock: &Arc<dyn Clock>,
     stopping: &Stopping,
@@ -215,7 +156,7 @@ fn start_triggers(
         (HINTS_QUEUE, &functions.reconcile, RECONCILE_CONCURRENCY),
     ] {
         let mapping = QueueMapping {
-            store: Arc::clone(store),
+            store: Arc::clone(&services.store),
             queue: queue.to_owned(),
             function: Arc::clone(function),
             timeout: TRIGGER_TIMEOUT,
@@ -226,16 +167,17 @@ fn start_triggers(
         }
     }
     let mapping = StreamMapping {
-        dynamodb: dynamodb.clone(),
+        dynamodb: services.dynamodb.clone(),
         table: tables.orders.clone(),
-        store: Arc::clone(store),
+        store: Arc::clone(&services.store),
         dead_letter_queue: NOTIFY_DEAD_LETTERS.to_owned(),
         function: Arc::clone(&functions.notify),
         timeout: TRIGGER_TIMEOUT,
-        record_failures_max: STREAM_RECORD_FAILURES_MAX,
+        record_tried_max: STREAM_RECORD_TRIED_MAX,
+        clock: Arc::clone(clock),
     };
     tasks.spawn(triggers::stream::run(mapping, stopping.clone()));
-    tasks.spawn(sweep(dynamodb.clone(), stopping.clone()));
+    tasks.spawn(sweep(services.dynamodb.clone(), stopping.clone()));
     tasks
 }
 

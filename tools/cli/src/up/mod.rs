@@ -3,6 +3,7 @@
 mod accounts;
 pub(crate) mod configuration;
 mod dynamodb;
+pub mod embedded;
 mod folder;
 mod functions;
 mod gateway;
@@ -58,23 +59,47 @@ pub struct Options {
 
 /// Why Paybell does not run.
 #[derive(Debug, Error)]
-pub(crate) enum StartError {
+pub enum StartError {
+    /// The data folder cannot be made or used.
     #[error("cannot use the data folder {folder}: {error}")]
-    Folder { folder: String, error: io::Error },
+    Folder {
+        /// The folder.
+        folder: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// Another process holds the data folder.
     #[error("another Paybell runs on the data folder {0}: stop it, or choose another folder with --data")]
     FolderInUse(String),
+    /// Another process listens there.
     #[error("port {0} is in use: choose another one with --port")]
     PortInUse(u16),
+    /// The system does not let us listen there.
     #[error("cannot listen on port {port}: {error}")]
-    Port { port: u16, error: io::Error },
+    Port {
+        /// The port.
+        port: u16,
+        /// Why.
+        error: io::Error,
+    },
+    /// The configuration file cannot be used.
     #[error("{file}: {problem}")]
-    Configuration { file: String, problem: String },
+    Configuration {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// SQLite refuses the file of the tables.
     #[error("cannot open the tables: {0}")]
     Tables(#[from] dynoxide::DynoxideError),
+    /// SQLite refuses the file of the queues.
     #[error("{0}")]
     Queue(#[from] queue::StoreError),
+    /// The embedded services did not do what the start needs.
     #[error("the embedded services do not answer: {0}")]
     Services(#[from] PortError),
+    /// Anything else of the system.
     #[error("{0}")]
     Io(#[from] io::Error),
 }

@@ -98,6 +98,7 @@ pub async fn perform(
                 _ => Err(not_in_flight()),
             }
         }
+        "ChangeMessageVisibilityBatch" => change_visibility_batch(store, queue, input).await,
         "DeleteMessageBatch" => {
             let entries = batch(input)?;
             let receipts = entries.iter().map(|entry| Ok(text(entry, "ReceiptHandle")?.to_owned()));
@@ -134,6 +135,25 @@ async fn send_batch(store: &Store, queue: &str, input: &Value) -> Result<Value, 
     }
     store.send(queue, messages).await?;
     Ok(json!({"Successful": done, "Failed": []}))
+}
+
+/// Each entry has an outcome of its own.
+async fn change_visibility_batch(store: &Store, queue: &str, input: &Value) -> Result<Value, ProtocolError> {
+    let entries = batch(input)?;
+    let changes = entries
+        .iter()
+        .map(|entry| Ok((text(entry, "ReceiptHandle")?.to_owned(), visibility(entry)?)))
+        .collect::<Result<_, ProtocolError>>()?;
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for (entry, is_changed) in entries.iter().zip(store.change_visibility(queue, changes).await?) {
+        if is_changed {
+            successful.push(json!({"Id": entry["Id"]}));
+        } else {
+            let ProtocolError { code, message, .. } = not_in_flight();
+            failed.push(json!({"Id": entry["Id"], "Code": code, "Message": message, "SenderFault": true}));
+        }
+    }
+    Ok(json!({"Successful": successful, "Failed": failed}))
 }
 
 fn outgoing(input: &Value) -> Result<(Outgoing, Value), ProtocolError> {

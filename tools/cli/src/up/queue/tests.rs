@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
-    DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
-    SendMessageBatchRequestEntry,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use paybell_shared::ports::{Clock, SystemClock};
 
@@ -96,6 +96,7 @@ fn client(address: std::net::SocketAddr, access_key_id: &str) -> Client {
         callbacks_dead_letters_url: String::new(),
         hints_queue_url: String::new(),
         hints_dead_letters_url: String::new(),
+        notify_dead_letters_url: String::new(),
         websocket_endpoint: format!("http://{address}"),
         dynamodb_endpoint: None,
         sqs_endpoint: None,
@@ -149,6 +150,34 @@ async fn visibility_can_be_changed_while_in_flight() {
     change(0).await.unwrap();
     let error = change(10).await.unwrap_err();
     assert!(error.as_service_error().unwrap().is_message_not_inflight(), "{error:?}");
+    assert_eq!(bodies(&queue.receive(0).await), ["a"]);
+}
+
+#[tokio::test]
+async fn visibilities_are_changed_together_and_each_has_its_outcome() {
+    let queue = Queue::start().await;
+    queue.send("a").await;
+    queue.send("b").await;
+    let messages = queue.receive(0).await;
+    queue
+        .client
+        .delete_message()
+        .queue_url(&queue.url)
+        .receipt_handle(receipt(&messages[1]))
+        .send()
+        .await
+        .unwrap();
+    let entries = messages.iter().enumerate().map(|(index, message)| {
+        let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(index.to_string());
+        entry.receipt_handle(receipt(message)).visibility_timeout(900).build().unwrap()
+    });
+    let change = queue.client.change_message_visibility_batch().queue_url(&queue.url);
+    let changed = change.set_entries(Some(entries.collect())).send().await.unwrap();
+    assert_eq!(changed.successful.iter().map(|entry| entry.id()).collect::<Vec<_>>(), ["0"]);
+    assert_eq!((changed.failed[0].id(), changed.failed[0].code()), ("1", "MessageNotInflight"));
+    queue.pass_seconds(899);
+    assert_eq!(queue.receive(0).await, []);
+    queue.pass_seconds(1);
     assert_eq!(bodies(&queue.receive(0).await), ["a"]);
 }
 

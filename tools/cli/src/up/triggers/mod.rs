@@ -5,6 +5,7 @@ pub mod queue;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use std::time::Duration;
 

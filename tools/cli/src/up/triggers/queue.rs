@@ -1,4 +1,7 @@
 //! The event source mapping of a queue.
+//!
+//! What a function reports as failed is not deleted, and that is all that is done to it: the function itself says how
+//! long it stays hidden, as in the cloud. What it did not say comes again after the visibility timeout.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use paybell_shared::ports::Clock;
 use serde_json::Value;
 
 use super::failures::{self, Outcome};
-use super::{Stopping, backoff, pause, stopped};
+use super::{Stopping, pause, stopped};
 use crate::up::functions::{QueueFunction, invoke};
 use crate::up::queue::{Receive, Received, Store, StoreError, protocol};
 
@@ -17,8 +20,8 @@ use crate::up::queue::{Receive, Received, Store, StoreError, protocol};
 const BATCH_MESSAGES_MAX: u32 = 10;
 /// The longest that SQS allows; a send ends the wait at once.
 const LONG_POLL: Duration = Duration::from_secs(20);
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(900);
+/// The pause when the queue does not answer.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A queue and the function that consumes it.
 #[derive(Clone)]
@@ -37,13 +40,8 @@ pub struct QueueMapping {
 
 /// Consumes the queue, one batch after the other, until told to stop. Several run side by side.
 pub async fn run(mapping: QueueMapping, mut stopping: Stopping) {
-    // Six times the function's timeout, as AWS recommends: a batch may be retried before it becomes visible again.
-    let visibility_timeout_seconds = u32::try_from(mapping.timeout.as_secs() * 6).unwrap_or(u32::MAX);
-    let receive = Receive {
-        messages_max: BATCH_MESSAGES_MAX,
-        visibility_timeout_seconds: Some(visibility_timeout_seconds),
-        wait: LONG_POLL,
-    };
+    let receive =
+        Receive { messages_max: BATCH_MESSAGES_MAX, visibility_timeout_seconds: None, wait: LONG_POLL };
     while !*stopping.borrow() {
         let received = tokio::select! {
             received = mapping.store.receive(&mapping.queue, receive) => received,
@@ -56,29 +54,20 @@ pub async fn run(mapping: QueueMapping, mut stopping: Stopping) {
         };
         if let Err(error) = settled {
             tracing::error!(queue = mapping.queue, %error, "the queue does not answer");
-            pause(&mut stopping, FIRST_RETRY).await;
+            pause(&mut stopping, PAUSE).await;
         }
     }
 }
 
-/// Calls the function with a batch, deletes what succeeded and puts off what failed.
+/// Calls the function with a batch and deletes what succeeded.
 async fn consume(mapping: &QueueMapping, messages: Vec<Received>) -> Result<(), StoreError> {
     let failed = failed_of(mapping, &messages).await;
-    let (failed, succeeded): (Vec<Received>, Vec<Received>) =
-        messages.into_iter().partition(|message| failed.contains(&message.message_id));
-    if !succeeded.is_empty() {
-        let receipts = succeeded.into_iter().map(|message| message.receipt).collect();
-        mapping.store.delete(&mapping.queue, receipts).await?;
-    }
+    let succeeded = messages.into_iter().filter(|message| !failed.contains(&message.message_id));
+    let receipts: Vec<String> = succeeded.map(|message| message.receipt).collect();
     if !failed.is_empty() {
         tracing::warn!(queue = mapping.queue, failed = failed.len(), "messages will be tried again");
-        let changes = failed.into_iter().map(|message| {
-            let delay = backoff(message.receive_count, FIRST_RETRY, LONGEST_RETRY);
-            (message.receipt, u32::try_from(delay.as_secs()).unwrap_or(u32::MAX))
-        });
-        mapping.store.change_visibility(&mapping.queue, changes.collect()).await?;
     }
-    Ok(())
+    if receipts.is_empty() { Ok(()) } else { mapping.store.delete(&mapping.queue, receipts).await }
 }
 
 async fn failed_of(mapping: &QueueMapping, messages: &[Received]) -> BTreeSet<String> {

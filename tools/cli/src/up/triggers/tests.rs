@@ -1,6 +1,7 @@
 //! The mappings with functions that fail on purpose.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,8 +19,24 @@ use crate::up::queue::{Outgoing, Receive, Store};
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-fn open_store(folder: &TempDir) -> Arc<Store> {
-    Arc::new(Store::open(&folder.path().join("queue.sqlite"), Arc::new(SystemClock)).unwrap())
+/// The machine's clock, set forward.
+#[derive(Default)]
+struct Shifted(AtomicI64);
+
+impl Shifted {
+    fn pass_seconds(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 1000, Ordering::Relaxed);
+    }
+}
+
+impl Clock for Shifted {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() + self.0.load(Ordering::Relaxed)
+    }
+}
+
+fn open_store(folder: &TempDir, clock: &Arc<Shifted>) -> Arc<Store> {
+    Arc::new(Store::open(&folder.path().join("queue.sqlite"), Arc::clone(clock) as _).unwrap())
 }
 
 /// A handler that gets what `identify` makes of its items, and answers with a batch response or panics.
@@ -60,9 +77,9 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
 }
 
 #[tokio::test]
-async fn failed_messages_come_again_and_the_others_are_gone() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, log) = (open_store(&folder), Log::default());
+async fn failed_messages_come_again_after_the_visibility_timeout_and_the_others_are_gone() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Shifted::default()));
+    let (store, log) = (open_store(&folder, &clock), Log::default());
     store.create_queue("q", 30, None).await.unwrap();
     let identify = |(event, _): (SqsEvent, i64)| {
         let ids = event.records.into_iter();
@@ -73,14 +90,19 @@ async fn failed_messages_come_again_and_the_others_are_gone() {
         queue: "q".to_owned(),
         function: function(identify, |text, earlier| text == "bad" && earlier == 0, Arc::clone(&log)),
         timeout: Duration::from_secs(5),
-        clock: Arc::new(SystemClock) as Arc<dyn Clock>,
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
     };
     let messages = ["a", "bad", "b"].map(Outgoing::new).into_iter().collect();
     store.send("q", messages).await.unwrap();
     let (stop, stopping) = watch::channel(false);
     let running = tokio::spawn(super::queue::run(mapping, stopping));
+    until("the bad one alone", async || store.counts("q").await.unwrap() == (0, 1)).await;
+    assert_eq!(*log.lock().unwrap(), ["a", "bad", "b"]);
+    // A message that is sent wakes the poller, which knows nothing of our clock.
+    clock.pass_seconds(30);
+    store.send("q", vec![Outgoing::new("c")]).await.unwrap();
     until("an empty queue", async || store.counts("q").await.unwrap() == (0, 0)).await;
-    assert_eq!(*log.lock().unwrap(), ["a", "bad", "b", "bad"]);
+    assert_eq!(*log.lock().unwrap(), ["a", "bad", "b", "bad", "c"]);
     stop.send(true).unwrap();
     running.await.unwrap();
 }
@@ -102,7 +124,12 @@ fn open_table(folder: &TempDir) -> DynamoDb {
     dynamodb
 }
 
-fn stream_mapping(dynamodb: &DynamoDb, store: &Arc<Store>, function: StreamFunction) -> StreamMapping {
+fn stream_mapping(
+    dynamodb: &DynamoDb,
+    store: &Arc<Store>,
+    clock: &Arc<Shifted>,
+    function: StreamFunction,
+) -> StreamMapping {
     StreamMapping {
         dynamodb: dynamodb.clone(),
         table: "table".to_owned(),
@@ -110,11 +137,12 @@ fn stream_mapping(dynamodb: &DynamoDb, store: &Arc<Store>, function: StreamFunct
         dead_letter_queue: "dead".to_owned(),
         function,
         timeout: Duration::from_secs(5),
-        record_failures_max: 3,
+        record_tried_max: Duration::from_secs(6 * 3600),
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
     }
 }
 
-fn identify_records(event: aws_lambda_events::dynamodb::Event) -> Vec<(String, String)> {
+fn identify_records((event, _): (aws_lambda_events::dynamodb::Event, i64)) -> Vec<(String, String)> {
     let texts = event.records.into_iter().map(|record| {
         let image = serde_json::to_value(&record.change.new_image).unwrap();
         let text =
@@ -126,23 +154,31 @@ fn identify_records(event: aws_lambda_events::dynamodb::Event) -> Vec<(String, S
 
 #[tokio::test]
 async fn a_stream_keeps_each_items_order_and_gives_up_on_poison_only() {
-    let folder = tempfile::tempdir().unwrap();
-    let (dynamodb, store, log) = (open_table(&folder), open_store(&folder), Log::default());
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Shifted::default()));
+    let (dynamodb, store, log) = (open_table(&folder), open_store(&folder, &clock), Log::default());
     store.create_queue("dead", 30, None).await.unwrap();
     for value in 0..5 {
         ["x", "y", "z"].iter().for_each(|id| put_item(&dynamodb, id, value));
     }
-    // One record fails once, one for good.
-    let fails = |text: &str, earlier: usize| (text == "x=1" && earlier == 0) || text == "y=3";
-    let mapping = stream_mapping(&dynamodb, &store, function(identify_records, fails, Arc::clone(&log)));
+    // One record fails once, one for good, an hour at each time.
+    let passing = Arc::clone(&clock);
+    let fails = move |text: &str, earlier: usize| {
+        passing.pass_seconds(if text == "y=3" { 3600 } else { 0 });
+        (text == "x=1" && earlier == 0) || text == "y=3"
+    };
+    let function = function(identify_records, fails, Arc::clone(&log));
+    let mapping = stream_mapping(&dynamodb, &store, &clock, function);
     let (stop, stopping) = watch::channel(false);
     let running = tokio::spawn(super::stream::run(mapping, stopping));
-    until("the last record", async || log.lock().unwrap().iter().any(|text| text == "y=4")).await;
     put_item(&dynamodb, "w", 9);
     until("a record written later", async || log.lock().unwrap().iter().any(|text| text == "w=9")).await;
+    let last = dynamodb.records_after("table", None, 100).unwrap().pop().unwrap().dynamodb.sequence_number;
+    until("the checkpoint", async || store.checkpoint("table").await.unwrap().as_ref() == Some(&last)).await;
     stop.send(true).unwrap();
     running.await.unwrap();
 
+    let tries = log.lock().unwrap().iter().filter(|text| *text == "y=3").count();
+    assert!((6..=8).contains(&tries), "it was tried for six hours: {tries} times");
     let mut last_seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for text in log.lock().unwrap().iter() {
         let (id, value) = text.split_once('=').unwrap();
@@ -160,16 +196,50 @@ async fn a_stream_keeps_each_items_order_and_gives_up_on_poison_only() {
 }
 
 #[tokio::test]
+async fn a_record_that_fails_holds_up_its_own_lane_only() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Shifted::default()));
+    let (dynamodb, store, log) = (open_table(&folder), open_store(&folder, &clock), Log::default());
+    put_item(&dynamodb, "stuck", 0);
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let fails = move |text: &str, _| text == "stuck=0" && is_down.load(Ordering::Relaxed);
+    let function = function(identify_records, fails, Arc::clone(&log));
+    let mapping = stream_mapping(&dynamodb, &store, &clock, function);
+    let (stop, stopping) = watch::channel(false);
+    let running = tokio::spawn(super::stream::run(mapping, stopping));
+    until("a failure", async || log.lock().unwrap().iter().any(|text| text == "stuck=0")).await;
+    let ids: Vec<String> = (0..40).map(|number| format!("id{number}")).collect();
+    ids.iter().for_each(|id| put_item(&dynamodb, id, 1));
+    // Of ten lanes nine go on, so most of forty items are told.
+    until("the other lanes", async || {
+        ids.iter().filter(|id| log.lock().unwrap().contains(&format!("{id}=1"))).count() > 20
+    })
+    .await;
+    assert_eq!(
+        store.checkpoint("table").await.unwrap(),
+        None,
+        "what is not done is not behind the checkpoint"
+    );
+    down.store(false, Ordering::Relaxed);
+    let last = dynamodb.records_after("table", None, 100).unwrap().pop().unwrap().dynamodb.sequence_number;
+    until("the checkpoint", async || store.checkpoint("table").await.unwrap().as_ref() == Some(&last)).await;
+    stop.send(true).unwrap();
+    running.await.unwrap();
+    assert!(ids.iter().all(|id| log.lock().unwrap().contains(&format!("{id}=1"))));
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_after_its_checkpoint_and_is_trimmed() {
-    let folder = tempfile::tempdir().unwrap();
-    let (dynamodb, store) = (open_table(&folder), open_store(&folder));
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Shifted::default()));
+    let (dynamodb, store) = (open_table(&folder), open_store(&folder, &clock));
     for round in 0..2 {
         let log = Log::default();
         let before = store.checkpoint("table").await.unwrap();
         put_item(&dynamodb, "x", round);
         let function = function(identify_records, |_, _| false, Arc::clone(&log));
         let (stop, stopping) = watch::channel(false);
-        let running = tokio::spawn(super::stream::run(stream_mapping(&dynamodb, &store, function), stopping));
+        let mapping = stream_mapping(&dynamodb, &store, &clock, function);
+        let running = tokio::spawn(super::stream::run(mapping, stopping));
         until("the checkpoint", async || store.checkpoint("table").await.unwrap() != before).await;
         stop.send(true).unwrap();
         running.await.unwrap();
