@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod api;
 pub mod binary;
 pub mod conformance;
+pub mod fault_proxy;
 pub mod fixtures;
 pub mod listener;
 pub mod logs;

@@ -178,7 +178,7 @@ async fn response(
     let is_permanent = |(_, error): &(usize, PortError)| matches!(error, PortError::Permanent(_));
     let mut untold = untold.0.into_iter().peekable();
     let mut beyond_help = Vec::new();
-    while let Some(permanent) = untold.next_if(&is_permanent) {
+    while let Some(permanent) = untold.next_if(is_permanent) {
         beyond_help.push(permanent);
     }
     let mut again: Vec<(usize, PortError)> = untold.collect();
