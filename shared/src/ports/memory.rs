@@ -1,20 +1,22 @@
 //! The ports in memory, with faults on demand: for tests of everything that stands on ports.
 
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::redelivery::{PutOff, Redelivery};
 use super::{
-    AccountStore, CallbackQueue, Clock, Connection, ConnectionStore, DeadLetters, FetchResponse, HintQueue,
-    Inbox, InboxEntry, OrderStore, PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, Transport,
-    inbox_cursor,
+    AccountStore, Clock, Connection, ConnectionStore, FetchResponse, Inbox, InboxEntry, OrderStore,
+    PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, Transport, inbox_cursor,
 };
-use crate::callback::{Credentials, UnixSeconds, Verified};
+use crate::callback::{Credentials, UnixSeconds};
 use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
 use crate::providers::FetchRequest;
+
+pub use queue::MemoryQueue;
 
 /// Errors that the next calls return instead of doing anything, first in, first out; and a count of all calls.
 #[derive(Debug, Default)]
@@ -122,71 +124,6 @@ impl AccountStore for MemoryAccounts {
         self.faults.check()?;
         lock(&self.api_keys).insert(api_key_sha256_hex.to_owned(), account.to_owned());
         Ok(())
-    }
-}
-
-/// The queue of callbacks or of hints: messages as it would carry them.
-#[derive(Debug, Default)]
-pub struct MemoryQueue {
-    /// What fails next.
-    pub faults: Faults,
-    messages: Mutex<Vec<String>>,
-    set_aside: Mutex<Vec<String>>,
-    put_off: Mutex<Vec<PutOff>>,
-}
-
-impl MemoryQueue {
-    /// The messages so far.
-    pub fn messages(&self) -> Vec<String> {
-        lock(&self.messages).clone()
-    }
-
-    /// The messages in the dead-letter queue.
-    pub fn dead_letters(&self) -> Vec<String> {
-        lock(&self.set_aside).clone()
-    }
-
-    /// What was put off, in order.
-    pub fn put_off_messages(&self) -> Vec<PutOff> {
-        lock(&self.put_off).clone()
-    }
-}
-
-impl MemoryQueue {
-    fn keep(&self, message: String, in_list: &Mutex<Vec<String>>) -> Result<(), PortError> {
-        self.faults.check()?;
-        lock(in_list).push(message);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl DeadLetters for MemoryQueue {
-    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
-        self.keep(message.to_owned(), &self.set_aside)
-    }
-}
-
-#[async_trait]
-impl Redelivery for MemoryQueue {
-    async fn put_off(&self, messages: &[PutOff]) -> Result<(), PortError> {
-        self.faults.check()?;
-        lock(&self.put_off).extend_from_slice(messages);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl CallbackQueue for MemoryQueue {
-    async fn send(&self, verified: &Verified) -> Result<(), PortError> {
-        self.keep(verified.to_message(), &self.messages)
-    }
-}
-
-#[async_trait]
-impl HintQueue for MemoryQueue {
-    async fn send(&self, hint: &Verified) -> Result<(), PortError> {
-        self.keep(hint.to_message(), &self.messages)
     }
 }
 

@@ -194,7 +194,8 @@ impl Stage {
         Queued {
             callbacks: count(callbacks_queue_url).await + count(&self.config.hints_queue_url).await,
             dead_letters: count(callbacks_dead_letters_url).await
-                + count(&self.config.hints_dead_letters_url).await,
+                + count(&self.config.hints_dead_letters_url).await
+                + count(&self.config.notify_dead_letters_url).await,
         }
     }
 }
@@ -218,6 +219,7 @@ async fn clients(stage: &str, addresses: &Addresses, aws: &Aws) -> (Clients, Con
         callbacks_dead_letters_url: String::new(),
         hints_queue_url: String::new(),
         hints_dead_letters_url: String::new(),
+        notify_dead_letters_url: String::new(),
         websocket_endpoint: addresses.websocket.replacen("ws", "http", 1),
         dynamodb_endpoint: None,
         sqs_endpoint: None,
@@ -229,6 +231,7 @@ async fn clients(stage: &str, addresses: &Addresses, aws: &Aws) -> (Clients, Con
         ("callbacks-dead-letters", &mut config.callbacks_dead_letters_url),
         ("hints", &mut config.hints_queue_url),
         ("hints-dead-letters", &mut config.hints_dead_letters_url),
+        ("notify-dead-letters", &mut config.notify_dead_letters_url),
     ] {
         let queue = format!("paybell-{stage}-{name}");
         let found = clients.sqs.get_queue_url().queue_name(&queue).send().await;
