@@ -33,7 +33,12 @@ pub const OPEN_ENDS: &[OpenEnd] = &[
         why: "accounts come and go without a deployment",
     },
     OpenEnd {
-        end: ":${WebSocketApi}/live/*/@connections/*",
+        end: ":${WebSocketApi}/live/POST/@connections/*",
+        actions: &["execute-api:ManageConnections"],
+        why: "API Gateway makes up the ids of connections",
+    },
+    OpenEnd {
+        end: ":${WebSocketApi}/live/DELETE/@connections/*",
         actions: &["execute-api:ManageConnections"],
         why: "API Gateway makes up the ids of connections",
     },
