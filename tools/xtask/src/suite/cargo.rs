@@ -40,6 +40,16 @@ impl Cargo {
         self
     }
 
+    /// Takes away the variables whose names begin like this.
+    pub fn without(mut self, beginning: &str) -> Self {
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with(beginning)) {
+                self.command.env_remove(name);
+            }
+        }
+        self
+    }
+
     /// Runs it; it prints for itself.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 pub mod cargo;
 mod crate_graph;
 mod deny;
+mod emulator;
 mod steps;
 
 use std::io;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::cargo::{Cargo, sibling_binary};
-use super::{Done, StepError, crate_graph, deny};
+use super::{Done, StepError, crate_graph, deny, emulator};
 use crate::{infra, tidy};
 
 /// One step of the suite.
@@ -32,6 +32,11 @@ pub const STEPS: &[Step] = &[
     Step { name: "build", about: "every program links", run: build },
     Step { name: "unit", about: "unit and property tests", run: unit },
     Step { name: "integration", about: "conformance and end-to-end tests", run: integration },
+    Step {
+        name: "emulator",
+        about: "a deploy to an AWS emulator, and the end-to-end suite there",
+        run: emulator::run,
+    },
     Step { name: "doc-tests", about: "examples in the documentation", run: doc_tests },
 ];
 
