@@ -2,13 +2,12 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use paybell_shared::callback::{BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADER_COUNT_MAX, RawCallback, Rejection};
+use paybell_shared::callback::{
+    ACCOUNT_BYTES_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX, HEADER_COUNT_MAX, RawCallback, Rejection,
+};
 
 /// Most bytes of all headers together, names included, so that the queue's message stays below its limit.
 const HEADERS_BYTES_MAX: usize = 64 * 1024;
-
-/// Most bytes of an account's name: longer ones are nobody's, and are not looked up.
-const ACCOUNT_BYTES_MAX: usize = 128;
 
 /// What a callback's address names.
 pub(crate) struct Address {

@@ -95,6 +95,17 @@ impl Certificate {
         Self::all_in_pem(keys.text(field)?.as_bytes()).map_err(|_| Rejection::unconfigured(field))
     }
 
+    /// Accepts a key set whose certificates by id, if it holds any under `field`, can be read.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`].
+    pub fn require_readable_by_id(keys: &KeySet, field: &str) -> Result<(), Rejection> {
+        keys.keys_by_id(field)?.into_iter().try_for_each(|(_, pem)| {
+            let certificates = Self::all_in_pem(pem.as_bytes());
+            certificates.map(drop).map_err(|_| Rejection::unconfigured(field))
+        })
+    }
+
     /// The DER that it was read from.
     pub fn der(&self) -> &[u8] {
         &self.der

@@ -1,15 +1,19 @@
 //! What an account holds to check one provider's callbacks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::UnixSeconds;
 use super::json::Json;
 use super::rejection::Rejection;
+use super::signature::sha256;
 
 /// Most key sets that one account may hold for one provider.
 pub const KEY_SETS_MAX: usize = 8;
+const FINGERPRINT_BYTES: usize = 8;
 
 /// All key sets of one account for one provider. Rotation adds a set, waits, and retires the old one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,13 +46,19 @@ pub struct KeySet {
     pub id: String,
     /// Whether it may prove callbacks.
     pub status: KeyStatus,
+    /// Since when it may, where that was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_at: Option<UnixSeconds>,
+    /// Since when it may not any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_at: Option<UnixSeconds>,
     fields: Map<String, Value>,
 }
 
 impl KeySet {
     /// An active set with these fields.
     pub fn new(id: impl Into<String>, fields: Map<String, Value>) -> Self {
-        Self { id: id.into(), status: KeyStatus::Active, fields }
+        Self { id: id.into(), status: KeyStatus::Active, added_at: None, retired_at: None, fields }
     }
 
     /// This set with a key that was fetched: as the field, or under an id among the field's keys.
@@ -72,6 +82,23 @@ impl KeySet {
     /// The names of its fields.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.fields.keys().map(String::as_str)
+    }
+
+    /// Its fields, values included.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.fields.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Whether another set has the same fields and values.
+    pub fn has_same_fields(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+
+    /// Sixteen hexadecimal digits that tell key sets apart without telling what is in them: the beginning of the
+    /// SHA-256 of all fields.
+    pub fn fingerprint(&self) -> String {
+        let sorted = sorted_text(&Value::Object(self.fields.clone()));
+        hex::encode(&sha256(sorted.as_bytes())[..FINGERPRINT_BYTES])
     }
 
     /// Whether a field is there at all, even if empty or null.
@@ -197,6 +224,25 @@ impl KeySet {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value.as_i64().map(Some).ok_or_else(|| Rejection::unconfigured(name)),
         }
+    }
+}
+
+/// JSON with the members of every object in the order of their names.
+fn sorted_text(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<&String, String> =
+                members.iter().map(|(name, value)| (name, sorted_text(value))).collect();
+            let members: Vec<String> = sorted
+                .into_iter()
+                .map(|(name, text)| format!("{}:{text}", Value::from(name.as_str())))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::Array(members) => {
+            format!("[{}]", members.iter().map(sorted_text).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
     }
 }
 

@@ -112,13 +112,39 @@ pub fn decrypt(message: &str, protocol: Protocol, keys: &KeySet) -> Result<Vec<u
         tag: decoded(&members["tag"])?,
         key_bytes: if protocol == Protocol::EcV1 { 16 } else { 32 },
     };
+    let private_keys = private_keys(keys)?;
+    private_keys.iter().find_map(|key| sealed.open(key)).ok_or(Rejection::DecryptFailed)
+}
+
+fn private_keys(keys: &KeySet) -> Result<Vec<PrivateKey>, Rejection> {
     let unconfigured = || Rejection::unconfigured(RECIPIENT_KEYS);
     let mut private_keys = Vec::new();
     for text in keys.texts(RECIPIENT_KEYS)? {
         let der = STANDARD.decode(text.trim()).map_err(|_| unconfigured())?;
         private_keys.push(PrivateKey::from_private_key_der(&ECDH_P256, &der).map_err(|_| unconfigured())?);
     }
-    private_keys.iter().find_map(|key| sealed.open(key)).ok_or(Rejection::DecryptFailed)
+    Ok(private_keys)
+}
+
+/// Accepts a key set whose private keys can be read, where messages are encrypted, and whose root keys are a list of
+/// keys, where it holds any.
+///
+/// # Errors
+/// [`Rejection::Unconfigured`].
+pub fn require_readable(keys: &KeySet, protocol: Protocol) -> Result<(), Rejection> {
+    if protocol != Protocol::EcV2SigningOnly {
+        private_keys(keys)?;
+    }
+    if !keys.has(ROOT_KEYS) {
+        return Ok(());
+    }
+    let document = keys.document(ROOT_KEYS)?;
+    let members = document.members("/keys");
+    let is_key = |key: &Json| {
+        key.text("/keyValue").is_some_and(|key| EcdsaP256Key::from_public_key_text(key, ROOT_KEYS).is_ok())
+    };
+    let usable = !members.is_empty() && members.iter().all(is_key);
+    if usable { Ok(()) } else { Err(Rejection::unconfigured(ROOT_KEYS)) }
 }
 
 /// Accepts when a time in milliseconds, a text or a number, lies after `now`.

@@ -3,6 +3,7 @@
 //! `RawCallback → Verified`: the only road leads through a provider's `verify`, which needs a
 //! [`Proof`], which only the checks in [`signature`] give out.
 
+pub mod account;
 pub mod address;
 pub mod answer;
 pub mod certificate;
@@ -16,15 +17,18 @@ pub mod json;
 pub mod jws;
 pub mod raw;
 pub mod rejection;
+pub mod rotation;
 pub mod signature;
 pub mod verified;
 pub mod xml;
 
+pub use account::{ACCOUNT_BYTES_MAX, is_account_name};
 pub use answer::{Answer, Answers};
 pub use credentials::{Credentials, KeySet, KeyStatus};
 pub use fetched::Fetched;
 pub use raw::RawCallback;
 pub use rejection::{CertificateProblem, Rejection};
+pub use rotation::{Added, RotationError};
 pub use signature::Proof;
 pub use verified::{Origin, Verified};
 

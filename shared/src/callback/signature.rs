@@ -153,6 +153,14 @@ impl RsaKey {
         Self::from_spki_der(&der).ok_or_else(unconfigured)
     }
 
+    /// Reads the key that an account's key set holds under `field`.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`] when it is absent or not such a key.
+    pub fn configured(keys: &KeySet, field: &str) -> Result<Self, Rejection> {
+        Self::from_public_key_text(keys.text(field)?, field)
+    }
+
     /// Reads a key in SubjectPublicKeyInfo DER; `None` when it is not an RSA key.
     pub fn from_spki_der(der: &[u8]) -> Option<Self> {
         use rsa::pkcs1::EncodeRsaPublicKey;

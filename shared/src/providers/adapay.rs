@@ -30,6 +30,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Fields,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable: |keys| RsaKey::configured(keys, PUBLIC_KEY).map(drop),
     // The public key is Adapay's, and signs for all merchants.
     addressee: |keys| keys.text(APP_ID).map(drop),
     normalise: Normalise::Coded(events::normalise),
@@ -64,7 +65,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     let missing = |name: &str| Rejection::MissingField { name: name.to_owned() };
     let signed = form.text("data").ok_or_else(|| missing("data"))?;
     let type_name = form.text("type").ok_or_else(|| missing("type"))?;
-    let key = RsaKey::from_public_key_text(keys.text(PUBLIC_KEY)?, PUBLIC_KEY)?;
+    let key = RsaKey::configured(keys, PUBLIC_KEY)?;
     let proof = key.require_signature(RsaHash::Sha1, signed.as_bytes(), &signature)?;
     let data = Json::parse(signed.as_bytes())?;
     if !events::agrees(type_name, &data) {

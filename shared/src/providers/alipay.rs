@@ -42,6 +42,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable,
     addressee: require_expectation,
     normalise: Normalise::Coded(events::normalise),
     parts: &[
@@ -61,21 +62,24 @@ pub static PROVIDER: Provider = Provider {
     ..Provider::BASE
 };
 
+const PUBLIC_KEY: &str = "alipay_public_key_spki_b64";
+const CERTIFICATE: &str = "alipay_cert_pem";
+const ROOT: &str = "alipay_root_cert_pem";
 const AES_KEY: &str = "aes_key";
 
 const CREDENTIAL_FIELDS: &[CredentialField] = &[
     CredentialField {
-        name: "alipay_public_key_spki_b64",
+        name: PUBLIC_KEY,
         required: false,
         about: "public-key mode: the Alipay public key (not the application's) of the open platform's key page",
     },
     CredentialField {
-        name: "alipay_cert_pem",
+        name: CERTIFICATE,
         required: false,
         about: "certificate mode: the text of alipayCertPublicKey_RSA2.crt, leaf first",
     },
     CredentialField {
-        name: "alipay_root_cert_pem",
+        name: ROOT,
         required: false,
         about: "certificate mode: the text of alipayRootCert.crt; without it the leaf itself is pinned",
     },
@@ -128,11 +132,15 @@ fn opened_content(form: &Form, keys: &KeySet) -> Result<Option<Vec<u8>>, Rejecti
         Some("AES") => {}
         Some(_) => return Err(Rejection::AlgorithmNotAllowed),
     }
-    let key = STANDARD.decode(keys.text(AES_KEY)?).ok().filter(|key| key.len() == 16);
-    let key = key.ok_or_else(|| Rejection::unconfigured(AES_KEY))?;
+    let key = aes_key(keys)?;
     let sealed = form.text("biz_content").ok_or_else(|| Rejection::malformed("body"))?;
     let sealed = STANDARD.decode(sealed).map_err(|_| Rejection::DecryptFailed)?;
     open_aes_cbc(&key, [0; 16], &sealed).map(Some)
+}
+
+fn aes_key(keys: &KeySet) -> Result<Vec<u8>, Rejection> {
+    let key = STANDARD.decode(keys.text(AES_KEY)?).ok().filter(|key| key.len() == 16);
+    key.ok_or_else(|| Rejection::unconfigured(AES_KEY))
 }
 
 /// The parameters: of the query in the page return, of the body in everything else.
@@ -140,15 +148,19 @@ fn form(raw: &RawCallback) -> Result<Form, Rejection> {
     if raw.method == "GET" { Form::parse(raw.query().as_bytes()) } else { Form::parse(raw.body()) }
 }
 
+/// The name and the hash of the account's signatures.
+fn sign_type(keys: &KeySet) -> Result<(&str, RsaHash), Rejection> {
+    match keys.text_if_any("sign_type")?.unwrap_or("RSA2") {
+        name @ "RSA2" => Ok((name, RsaHash::Sha256)),
+        name @ "RSA" if keys.flag("allow_legacy_rsa1")? => Ok((name, RsaHash::Sha1)),
+        "RSA" => Err(Rejection::AlgorithmNotAllowed),
+        _ => Err(Rejection::unconfigured("sign_type")),
+    }
+}
+
 /// The message may only agree with the configuration: `sign_type` is not signed.
 fn configured_hash(form: &Form, keys: &KeySet) -> Result<RsaHash, Rejection> {
-    let configured = keys.text_if_any("sign_type")?.unwrap_or("RSA2");
-    let hash = match configured {
-        "RSA2" => RsaHash::Sha256,
-        "RSA" if keys.flag("allow_legacy_rsa1")? => RsaHash::Sha1,
-        "RSA" => return Err(Rejection::AlgorithmNotAllowed),
-        _ => return Err(Rejection::unconfigured("sign_type")),
-    };
+    let (configured, hash) = sign_type(keys)?;
     match form.bytes("sign_type") {
         None => Ok(hash),
         Some(told) if told == configured.as_bytes() => Ok(hash),
@@ -156,25 +168,42 @@ fn configured_hash(form: &Form, keys: &KeySet) -> Result<RsaHash, Rejection> {
     }
 }
 
-fn public_key(keys: &KeySet, now: UnixSeconds) -> Result<RsaKey, Rejection> {
-    const PUBLIC_KEY: &str = "alipay_public_key_spki_b64";
-    if keys.text_if_any("alipay_cert_pem")?.is_none() {
-        return RsaKey::from_public_key_text(keys.text(PUBLIC_KEY)?, PUBLIC_KEY);
+/// In certificate mode the certificates and in public-key mode the key, and what comes beside them.
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    sign_type(keys).map_err(|_| Rejection::unconfigured("sign_type"))?;
+    if keys.has(AES_KEY) {
+        aes_key(keys)?;
     }
-    trusted_leaf(keys, now)?.rsa_key().ok_or_else(|| Rejection::unconfigured("alipay_cert_pem"))
+    if keys.text_if_any(CERTIFICATE)?.is_none() {
+        return RsaKey::configured(keys, PUBLIC_KEY).map(drop);
+    }
+    let key = Certificate::configured(keys, CERTIFICATE)?[0].rsa_key();
+    key.ok_or_else(|| Rejection::unconfigured(CERTIFICATE))?;
+    let root = keys.text_if_any(ROOT)?;
+    match root.is_some_and(|root| Certificate::readable_in_pem(root.as_bytes()).is_empty()) {
+        true => Err(Rejection::unconfigured(ROOT)),
+        false => Ok(()),
+    }
+}
+
+fn public_key(keys: &KeySet, now: UnixSeconds) -> Result<RsaKey, Rejection> {
+    if keys.text_if_any(CERTIFICATE)?.is_none() {
+        return RsaKey::configured(keys, PUBLIC_KEY);
+    }
+    trusted_leaf(keys, now)?.rsa_key().ok_or_else(|| Rejection::unconfigured(CERTIFICATE))
 }
 
 /// The configured leaf is itself a pin; the chain says in addition that Alipay issued it.
 fn trusted_leaf(keys: &KeySet, now: UnixSeconds) -> Result<Certificate, Rejection> {
-    let mut certificates = Certificate::configured(keys, "alipay_cert_pem")?;
+    let mut certificates = Certificate::configured(keys, CERTIFICATE)?;
     let intermediates = certificates.split_off(1);
-    let leaf = certificates.pop().ok_or_else(|| Rejection::unconfigured("alipay_cert_pem"))?;
+    let leaf = certificates.pop().ok_or_else(|| Rejection::unconfigured(CERTIFICATE))?;
     leaf.require_valid_at(now)?;
-    let root_is_configured = keys.text_if_any("alipay_root_cert_pem")?.is_some();
+    let root_is_configured = keys.text_if_any(ROOT)?.is_some();
     let chain_is_wanted =
         if keys.has("verify_chain") { keys.flag_unless_off("verify_chain")? } else { root_is_configured };
     if chain_is_wanted {
-        let roots = Certificate::readable_in_pem(keys.text("alipay_root_cert_pem")?.as_bytes());
+        let roots = Certificate::readable_in_pem(keys.text(ROOT)?.as_bytes());
         require_chain(&leaf, &intermediates, &roots, now, Sha1Signatures::Refused)?;
     }
     Ok(leaf)
@@ -240,7 +269,7 @@ fn check_chain(
     now: UnixSeconds,
     _options: &Map<String, Value>,
 ) -> Result<(), Rejection> {
-    keys.text("alipay_root_cert_pem")?;
+    keys.text(ROOT)?;
     trusted_leaf(keys, now).map(|_| ())
 }
 

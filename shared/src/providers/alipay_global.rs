@@ -42,6 +42,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable: |keys| RsaKey::configured(keys, PUBLIC_KEY).map(drop),
     addressee: |keys| keys.text(CLIENT_ID).map(|_| ()),
     normalise: Normalise::Coded(events::normalise),
     #[cfg(feature = "sandbox")]
@@ -92,7 +93,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     let signature = signature(header, keys.text_if_any(KEY_VERSION)?)?;
     let path = keys.text_if_any(SIGNED_PATH)?.unwrap_or(&raw.path);
     let head = format!("{} {path}\n{client_id}.{request_time}.", raw.method);
-    let key = RsaKey::from_public_key_text(keys.text(PUBLIC_KEY)?, PUBLIC_KEY)?;
+    let key = RsaKey::configured(keys, PUBLIC_KEY)?;
     let proof =
         key.require_signature(RsaHash::Sha256, &[head.as_bytes(), raw.body()].concat(), &signature)?;
     if keys.text_if_any(CLIENT_ID)?.is_some_and(|expected| expected != client_id) {

@@ -35,6 +35,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Fields,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable: |keys| Reader::new(keys, UnixSeconds(0)).map(drop),
     // The bundle id is required, and signed.
     addressee: |_| Ok(()),
     normalise: Normalise::Coded(events::normalise),

@@ -40,6 +40,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Fields,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable,
     // Only the merchant's own key opens the token.
     addressee: |_| Ok(()),
     normalise: Normalise::Coded(normalise),
@@ -98,7 +99,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     if STANDARD.encode(certificate.public_key_sha256()) != token.public_key_hash {
         return Err(Rejection::UnknownKey);
     }
-    let plaintext = decrypt(&token, &certificate, keys)?;
+    let plaintext = decrypt(&token, keys)?;
     Ok(Verified::from_checked(raw, proof, now).with_resource(told(&token, &plaintext)?))
 }
 
@@ -145,13 +146,9 @@ impl Token {
 }
 
 fn require_signed(token: &Token, keys: &KeySet, now: UnixSeconds) -> Result<Proof, Rejection> {
-    let anchors = if keys.has(ROOT) { Certificate::configured(keys, ROOT)? } else { bundled_root() };
+    let anchors = anchors(keys)?;
     let is_live = keys.flag_unless_off("check_signing_time")?;
-    let tolerance_seconds = match keys.integer_if_any("tolerance_s")? {
-        None => TOLERANCE_SECONDS,
-        Some(seconds) if seconds >= 0 => seconds,
-        Some(_) => return Err(Rejection::unconfigured("tolerance_s")),
-    };
+    let tolerance_seconds = tolerance_seconds(keys)?;
     let signature = DetachedSignature::from_ber(&token.signature)?;
     let signed_at = signature.signing_time();
     let mut problem = Rejection::Certificate(CertificateProblem::Untrusted);
@@ -171,6 +168,34 @@ fn require_signed(token: &Token, keys: &KeySet, now: UnixSeconds) -> Result<Proo
     Ok(proof)
 }
 
+fn anchors(keys: &KeySet) -> Result<Vec<Certificate>, Rejection> {
+    if keys.has(ROOT) { Certificate::configured(keys, ROOT) } else { Ok(bundled_root()) }
+}
+
+fn tolerance_seconds(keys: &KeySet) -> Result<i64, Rejection> {
+    match keys.integer_if_any("tolerance_s")? {
+        None => Ok(TOLERANCE_SECONDS),
+        Some(seconds) if seconds >= 0 => Ok(seconds),
+        Some(_) => Err(Rejection::unconfigured("tolerance_s")),
+    }
+}
+
+/// What the certificate and the key must be for a token to open.
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    merchant(keys)?;
+    anchors(keys)?;
+    keys.flag_unless_off("check_signing_time")?;
+    tolerance_seconds(keys).map(drop)
+}
+
+/// The merchant's own key, and the hash of the merchant id in its certificate.
+fn merchant(keys: &KeySet) -> Result<(PrivateKey, Vec<u8>), Rejection> {
+    let hash = merchant_id_hash(&merchant_certificate(keys)?);
+    let hash = hash.ok_or_else(|| Rejection::unconfigured(MERCHANT_CERTIFICATE))?;
+    let private = private_key(keys.text(MERCHANT_KEY)?);
+    Ok((private.ok_or_else(|| Rejection::unconfigured(MERCHANT_KEY))?, hash))
+}
+
 fn merchant_certificate(keys: &KeySet) -> Result<Certificate, Rejection> {
     let mut certificates = Certificate::configured(keys, MERCHANT_CERTIFICATE)?;
     match certificates.len() {
@@ -182,12 +207,9 @@ fn merchant_certificate(keys: &KeySet) -> Result<Certificate, Rejection> {
 /// # Source
 /// Apple, "Restoring the symmetric key": the shared secret of ECDH through the key derivation of NIST SP 800-56A,
 /// section 5.8.1, with SHA-256; then AES-256-GCM with a nonce of 16 zero bytes.
-fn decrypt(token: &Token, certificate: &Certificate, keys: &KeySet) -> Result<Vec<u8>, Rejection> {
+fn decrypt(token: &Token, keys: &KeySet) -> Result<Vec<u8>, Rejection> {
     let failed = || Rejection::DecryptFailed;
-    let merchant =
-        merchant_id_hash(certificate).ok_or_else(|| Rejection::unconfigured(MERCHANT_CERTIFICATE))?;
-    let private =
-        private_key(keys.text(MERCHANT_KEY)?).ok_or_else(|| Rejection::unconfigured(MERCHANT_KEY))?;
+    let (private, merchant) = merchant(keys)?;
     let ephemeral = EcdsaP256Key::from_spki_der(&token.ephemeral_key_der).ok_or_else(failed)?;
     let public = UnparsedPublicKey::new(&ECDH_P256, ephemeral.point());
     let key = agree(&private, public, failed(), |shared| Ok(symmetric_key(shared, &merchant)))?;

@@ -35,6 +35,7 @@ pub static PROVIDER: Provider = Provider {
     credential_fields: CREDENTIAL_FIELDS,
     key_fetch: Some(key_fetch),
     verify: Verify::Coded(verify),
+    readable,
     // SNS signs the messages of all its customers with one key.
     addressee: |keys| keys.texts(TOPIC).map(|_| ()),
     normalise: Normalise::Coded(events::normalise),
@@ -134,10 +135,7 @@ impl Message {
     /// Which hash is not signed, so the account may insist on one.
     fn hash(&self, keys: &KeySet) -> Result<RsaHash, Rejection> {
         let version = self.required("SignatureVersion")?;
-        let wanted = keys.text_if_any("signature_version")?;
-        if wanted.is_some_and(|wanted| !matches!(wanted, "1" | "2")) {
-            return Err(Rejection::unconfigured("signature_version"));
-        }
+        let wanted = wanted_version(keys)?;
         match version {
             _ if wanted.is_some_and(|wanted| wanted != version) => Err(Rejection::AlgorithmNotAllowed),
             "1" => Ok(RsaHash::Sha1),
@@ -178,6 +176,22 @@ impl Message {
             .is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric()));
         if is_sns_host(host) && is_file { Ok((host, address)) } else { Err(not_allowed()) }
     }
+}
+
+fn wanted_version(keys: &KeySet) -> Result<Option<&str>, Rejection> {
+    match keys.text_if_any("signature_version")? {
+        wanted @ (None | Some("1" | "2")) => Ok(wanted),
+        Some(_) => Err(Rejection::unconfigured("signature_version")),
+    }
+}
+
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    wanted_version(keys)?;
+    keys.integer_if_any("tolerance_seconds")?;
+    if keys.has("cert_pem") {
+        Certificate::configured(keys, "cert_pem")?;
+    }
+    Certificate::require_readable_by_id(keys, CERTIFICATES)
 }
 
 /// `sns.REGION.amazonaws.com`, also in China. A bucket of S3 may be called `sns`, and the old hosts of S3 begin with the

@@ -10,7 +10,7 @@ use crate::callback::{KeySet, RawCallback, Rejection};
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_with_key_fetch("circle", include_str!("circle.toml"), key_fetch)
+    described_with_key_fetch("circle", include_str!("circle.toml"), key_fetch, readable)
 }
 
 const KEYS: &str = "public_keys";
@@ -28,6 +28,16 @@ fn key_fetch(raw: &RawCallback, keys: &KeySet) -> Result<Option<KeyRequest>, Rej
     if id.len() != 36 || !id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
         return Err(Rejection::UnknownKey);
     }
+    let (host, path) = place_of_keys(keys)?;
+    let request = FetchRequest::get(host, format!("https://{host}{path}{id}"))
+        .with_header("Accept", "application/json")
+        .with_header("Authorization", format!("Bearer {api_key}"));
+    let id = Some(id.to_owned());
+    Ok(Some(KeyRequest { request, field: KEYS, id, max_age_seconds: KEPT_SECONDS, read }))
+}
+
+/// Host and path of Circle's keys.
+fn place_of_keys(keys: &KeySet) -> Result<(&'static str, &'static str), Rejection> {
     let host = match keys.text_if_any("environment")? {
         None | Some("production") => "api.circle.com",
         Some("sandbox") => "api-sandbox.circle.com",
@@ -39,11 +49,14 @@ fn key_fetch(raw: &RawCallback, keys: &KeySet) -> Result<Option<KeyRequest>, Rej
         Some("stablefx") => "/v2/stablefx/notifications/publicKey/",
         Some(_) => return Err(Rejection::unconfigured("product")),
     };
-    let request = FetchRequest::get(host, format!("https://{host}{path}{id}"))
-        .with_header("Accept", "application/json")
-        .with_header("Authorization", format!("Bearer {api_key}"));
-    let id = Some(id.to_owned());
-    Ok(Some(KeyRequest { request, field: KEYS, id, max_age_seconds: KEPT_SECONDS, read }))
+    Ok((host, path))
+}
+
+/// A key set holds public keys, or the API key with which they are fetched.
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    place_of_keys(keys)?;
+    let fetched = keys.text_if_any("api_key")?.is_some();
+    if fetched || keys.has(KEYS) { Ok(()) } else { Err(Rejection::unconfigured(KEYS)) }
 }
 
 /// The key in Circle's answer, which must be one for the algorithm that is checked.

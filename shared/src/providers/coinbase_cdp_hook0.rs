@@ -29,6 +29,10 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable: |keys| {
+        keys.integer_if_any("tolerance_seconds")?;
+        keys.texts("secret").map(drop)
+    },
     normalise: Normalise::Coded(events::normalise),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },

@@ -10,7 +10,7 @@ use super::{
     Covers, CredentialField, FetchRequest, KeyRequest, MappingError, Normalise, Provider, Rail, Verify,
 };
 use crate::callback::google_envelope::{Expected, Protocol, RECIPIENT_KEYS, ROOT_KEYS, decrypt, open};
-use crate::callback::google_envelope::{read_root_keys, require_unexpired};
+use crate::callback::google_envelope::{read_root_keys, require_readable, require_unexpired};
 use crate::callback::json::Json;
 use crate::callback::signature::require_identity;
 use crate::callback::{KeySet, RawCallback, Rejection, UnixSeconds, Verified};
@@ -34,6 +34,10 @@ pub static PROVIDER: Provider = Provider {
     credential_fields: CREDENTIAL_FIELDS,
     key_fetch: Some(key_fetch),
     verify: Verify::Coded(verify),
+    readable: |keys| {
+        root_keys_url(keys)?;
+        require_readable(keys, protocol(keys)?)
+    },
     normalise: Normalise::Coded(normalise),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
@@ -86,12 +90,15 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
 }
 
 fn key_fetch(_raw: &RawCallback, keys: &KeySet) -> Result<Option<KeyRequest>, Rejection> {
-    let url = match keys.text_if_any("environment")? {
-        None => "https://payments.developers.google.com/paymentmethodtoken/keys.json",
-        Some("test") => "https://payments.developers.google.com/paymentmethodtoken/test/keys.json",
-        Some(_) => return Err(Rejection::unconfigured("environment")),
-    };
-    Ok(missing_root_keys("payments.developers.google.com", url, keys))
+    Ok(missing_root_keys("payments.developers.google.com", root_keys_url(keys)?, keys))
+}
+
+fn root_keys_url(keys: &KeySet) -> Result<&'static str, Rejection> {
+    match keys.text_if_any("environment")? {
+        None => Ok("https://payments.developers.google.com/paymentmethodtoken/keys.json"),
+        Some("test") => Ok("https://payments.developers.google.com/paymentmethodtoken/test/keys.json"),
+        Some(_) => Err(Rejection::unconfigured("environment")),
+    }
 }
 
 fn protocol(keys: &KeySet) -> Result<Protocol, Rejection> {

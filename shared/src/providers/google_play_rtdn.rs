@@ -35,6 +35,10 @@ pub static PROVIDER: Provider = Provider {
     credential_fields: CREDENTIAL_FIELDS,
     key_fetch: Some(key_fetch),
     verify: Verify::Coded(verify),
+    readable: |keys| {
+        keys.integer_if_any("tolerance_seconds")?;
+        Certificate::require_readable_by_id(keys, CERTIFICATES)
+    },
     normalise: Normalise::Coded(events::normalise),
     inquiry: Some(Inquiry::Coded {
         // Its notifications are all hints, which are always asked about.

@@ -5,7 +5,9 @@ mod sandbox;
 
 use super::google_pay::missing_root_keys;
 use super::{Covers, CredentialField, MappingError, Normalise, Provider, Rail, Verify};
-use crate::callback::google_envelope::{Expected, Protocol, ROOT_KEYS, open, require_unexpired};
+use crate::callback::google_envelope::{
+    Expected, Protocol, ROOT_KEYS, open, require_readable, require_unexpired,
+};
 use crate::callback::json::Json;
 use crate::callback::{KeySet, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::{EventKind, PaymentEvent};
@@ -28,6 +30,7 @@ pub static PROVIDER: Provider = Provider {
     credential_fields: CREDENTIAL_FIELDS,
     key_fetch: Some(|_, keys| Ok(missing_root_keys("pay.google.com", ROOT_KEYS_URL, keys))),
     verify: Verify::Coded(verify),
+    readable: |keys| require_readable(keys, Protocol::EcV2SigningOnly),
     normalise: Normalise::Coded(normalise),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },

@@ -38,6 +38,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Fields,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable,
     addressee,
     normalise: Normalise::Coded(events::normalise),
     #[cfg(feature = "sandbox")]
@@ -78,14 +79,23 @@ fn addressee(keys: &KeySet) -> Result<(), Rejection> {
 /// A platform webhook is JSON with `sign` in the query; a notification is a form. An account has the key of each that
 /// it uses, so neither can stand in for the other.
 fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
-    if !keys.has(PUBLIC_KEY) && !keys.has(ENDPOINT_KEY) {
-        return Err(Rejection::unconfigured(PUBLIC_KEY));
-    }
+    require_one_key(keys)?;
     if keys.has(PUBLIC_KEY) && (!keys.has(ENDPOINT_KEY) || is_form(raw)?) {
         verify_form(raw, keys, now)
     } else {
         verify_webhook(raw, keys, now)
     }
+}
+
+fn require_one_key(keys: &KeySet) -> Result<(), Rejection> {
+    let one = keys.has(PUBLIC_KEY) || keys.has(ENDPOINT_KEY);
+    if one { Ok(()) } else { Err(Rejection::unconfigured(PUBLIC_KEY)) }
+}
+
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    require_one_key(keys)?;
+    keys.text_if_any(ENDPOINT_KEY)?;
+    if keys.has(PUBLIC_KEY) { RsaKey::configured(keys, PUBLIC_KEY).map(drop) } else { Ok(()) }
 }
 
 fn is_form(raw: &RawCallback) -> Result<bool, Rejection> {
@@ -101,7 +111,7 @@ fn verify_form(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Ver
     let signature = form.text("sign").ok_or(Rejection::MissingSignature)?;
     let signature = STANDARD.decode(signature).map_err(|_| Rejection::malformed("signature"))?;
     let data = form.text(SIGNED).ok_or_else(|| missing(SIGNED))?;
-    let key = RsaKey::from_public_key_text(keys.text(PUBLIC_KEY)?, PUBLIC_KEY)?;
+    let key = RsaKey::configured(keys, PUBLIC_KEY)?;
     let proof = key.require_signature(RsaHash::Sha256, data.as_bytes(), &signature).or_else(|mismatch| {
         let sorted = sorted_compact(data).filter(|sorted| sorted != data).ok_or(mismatch)?;
         key.require_signature(RsaHash::Sha256, sorted.as_bytes(), &signature)

@@ -23,6 +23,7 @@ pub mod google_pay;
 pub mod google_play_rtdn;
 pub mod google_wallet;
 pub mod huifu;
+pub mod key_set_check;
 pub mod moralis;
 pub mod nowpayments;
 pub mod paddle_classic;
@@ -55,6 +56,7 @@ use crate::domain::{EventKind, PaymentEvent};
 
 pub use ask::{FetchMethod, FetchRequest, Handshake, Inquire, Inquiry, KeyFetch, KeyRequest, Reply};
 pub use facts::{Asked, Covers, CredentialField, Rail};
+pub use key_set_check::{KeyFault, KeyProblem};
 pub use registry::Registry;
 pub use token::{AccessToken, TokenRequest};
 
@@ -98,6 +100,9 @@ pub struct Provider {
     /// Accepts a key set that says whose callbacks are meant: by a key that nobody else's are signed with, or by an id
     /// that must stand inside. Descriptions have a rule of their own.
     pub addressee: fn(&KeySet) -> Result<(), Rejection>,
+    /// Accepts a key set whose keys can be read and whose settings are known: what `verify` would find out at the first
+    /// callback. Descriptions have a rule of their own.
+    pub readable: fn(&KeySet) -> Result<(), Rejection>,
     /// Reads the events out of a proved callback; one that we do not act on gives an empty list.
     pub normalise: Normalise,
     /// How it is asked about callbacks that do not prove the money.
@@ -185,6 +190,7 @@ impl Provider {
         key_fetch: None,
         verify: Verify::Coded(|_, _, _| Err(Rejection::MissingSignature)),
         addressee: |_| Ok(()),
+        readable: |_| Ok(()),
         normalise: Normalise::Coded(|_| Err(MappingError::Content)),
         inquiry: None,
         parts: &[],

@@ -44,6 +44,7 @@ pub static PROVIDER: Provider = Provider {
         about: "IPN secret key: Store settings, Instant payment notifications. A list while it is changed",
     }],
     verify: Verify::Coded(verify),
+    readable: |keys| keys.texts("secret").map(drop),
     normalise: Normalise::Coded(normalise),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },

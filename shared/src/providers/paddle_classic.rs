@@ -26,17 +26,19 @@ pub static PROVIDER: Provider = Provider {
     retry_schedule: "every hour for 72 hours, until the answer is 200",
     covers: Covers::Body,
     credential_fields: &[CredentialField {
-        name: "public_key_pem",
+        name: PUBLIC_KEY,
         required: true,
         about: "the vendor's public key in PEM, under Developer Tools, Public Key",
     }],
     verify: Verify::Coded(verify),
+    readable: |keys| RsaKey::configured(keys, PUBLIC_KEY).map(drop),
     normalise: Normalise::Coded(events::normalise),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
     ..Provider::BASE
 };
 
+const PUBLIC_KEY: &str = "public_key_pem";
 const SIGNATURE: &str = "p_signature";
 
 /// # Source
@@ -46,7 +48,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     let form = Form::parse(raw.body())?;
     let signature = form.text(SIGNATURE).ok_or(Rejection::MissingSignature)?;
     let signature = STANDARD.decode(signature).map_err(|_| Rejection::malformed("signature"))?;
-    let key = RsaKey::from_public_key_text(keys.text("public_key_pem")?, "public_key_pem")?;
+    let key = RsaKey::configured(keys, PUBLIC_KEY)?;
     let proof = key.require_signature(RsaHash::Sha1, &serialised(&form), &signature)?;
     Ok(Verified::from_checked(raw, proof, now))
 }

@@ -31,6 +31,7 @@ pub static PROVIDER: Provider = Provider {
     credential_fields: CREDENTIAL_FIELDS,
     key_fetch: Some(key_fetch),
     verify: Verify::Coded(verify),
+    readable,
     // The webhook's id is part of what is signed.
     addressee: |_| Ok(()),
     normalise: Normalise::Coded(events::normalise),
@@ -150,13 +151,34 @@ fn read_certificates(body: &[u8]) -> Option<Value> {
 
 /// Host and path of an address that is one of PayPal's.
 fn certificate_address<'a>(address: &'a str, keys: &KeySet) -> Result<(&'a str, &'a str), Rejection> {
-    let hosts = match keys.has("allowed_cert_hosts") {
-        true => keys.texts("allowed_cert_hosts")?,
-        false => CERTIFICATE_HOSTS.to_vec(),
-    };
+    let hosts = certificate_hosts(keys)?;
     https_file(address)
         .filter(|(host, path)| hosts.contains(host) && path.starts_with(CERTIFICATE_PATH))
         .ok_or(Rejection::Certificate(CertificateProblem::AddressNotAllowed))
+}
+
+fn certificate_hosts(keys: &KeySet) -> Result<Vec<&str>, Rejection> {
+    match keys.has("allowed_cert_hosts") {
+        true => keys.texts("allowed_cert_hosts"),
+        false => Ok(CERTIFICATE_HOSTS.to_vec()),
+    }
+}
+
+fn anchors(keys: &KeySet) -> Result<Vec<Certificate>, Rejection> {
+    match keys.has("trust_anchor_pem") {
+        true => Certificate::configured(keys, "trust_anchor_pem"),
+        false => Ok(Certificate::readable_in_pem(DIGICERT_ROOTS)),
+    }
+}
+
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    certificate_hosts(keys)?;
+    anchors(keys)?;
+    keys.integer_if_any("tolerance_seconds")?;
+    if keys.has("cert_pem") {
+        Certificate::configured(keys, "cert_pem")?;
+    }
+    Certificate::require_readable_by_id(keys, "certs_by_url")
 }
 
 fn signer(address: &str, keys: &KeySet, now: UnixSeconds) -> Result<RsaKey, Rejection> {
@@ -168,10 +190,7 @@ fn signer(address: &str, keys: &KeySet, now: UnixSeconds) -> Result<RsaKey, Reje
         None if keys.has("cert_pem") => Certificate::configured(keys, "cert_pem")?,
         None => return Err(Rejection::Certificate(CertificateProblem::Unavailable)),
     };
-    let anchors = match keys.has("trust_anchor_pem") {
-        true => Certificate::configured(keys, "trust_anchor_pem")?,
-        false => Certificate::readable_in_pem(DIGICERT_ROOTS),
-    };
+    let anchors = anchors(keys)?;
     let intermediates = certificates.split_off(1);
     let leaf = &certificates[0];
     require_chain(leaf, &intermediates, &anchors, now, Sha1Signatures::Refused)?;

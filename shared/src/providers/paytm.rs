@@ -53,6 +53,7 @@ pub static PROVIDER: Provider = Provider {
         },
     ],
     verify: Verify::Coded(verify),
+    readable: |keys| merchant_key(keys).map(drop),
     normalise: Normalise::Coded(events::normalise),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
@@ -170,11 +171,13 @@ fn verify_json(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Ver
     Ok(Verified::from_checked(raw, proof, now).with_resource(content.to_vec()))
 }
 
-fn require_checksum(text: &[u8], checksum: &str, keys: &KeySet) -> Result<Proof, Rejection> {
+fn merchant_key(keys: &KeySet) -> Result<&[u8], Rejection> {
     let key = keys.text("merchant_key")?.as_bytes();
-    if key.len() != 16 {
-        return Err(Rejection::unconfigured("merchant_key"));
-    }
+    if key.len() == 16 { Ok(key) } else { Err(Rejection::unconfigured("merchant_key")) }
+}
+
+fn require_checksum(text: &[u8], checksum: &str, keys: &KeySet) -> Result<Proof, Rejection> {
+    let key = merchant_key(keys)?;
     let sealed = STANDARD.decode(checksum).map_err(|_| Rejection::malformed("signature"))?;
     require_sealed_sha256(key, IV, text, &sealed)
 }

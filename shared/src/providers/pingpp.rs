@@ -37,6 +37,7 @@ pub static PROVIDER: Provider = Provider {
         },
     ],
     verify: Verify::Coded(verify),
+    readable: |keys| RsaKey::configured(keys, PUBLIC_KEY).map(drop),
     addressee: |keys| keys.text(APP_ID).map(|_| ()),
     normalise: Normalise::Coded(normalise),
     #[cfg(feature = "sandbox")]
@@ -55,7 +56,7 @@ const APP_ID: &str = "expected_app_id";
 fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
     let signature = raw.header("x-pingplusplus-signature")?;
     let signature = STANDARD.decode(signature).map_err(|_| Rejection::malformed("signature"))?;
-    let key = RsaKey::from_public_key_text(keys.text(PUBLIC_KEY)?, PUBLIC_KEY)?;
+    let key = RsaKey::configured(keys, PUBLIC_KEY)?;
     let proof = key.require_signature(RsaHash::Sha256, raw.body(), &signature)?;
     let event = Json::parse(raw.body())?;
     // Refunds name no application; they go where their charge went, which Ping++ numbers.

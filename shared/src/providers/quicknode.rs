@@ -54,6 +54,7 @@ pub static PROVIDER: Provider = Provider {
         },
     ],
     verify: Verify::Coded(verify),
+    readable: |keys| keys.texts("secret").map(drop),
     normalise: Normalise::Coded(watcher::normalise::<Quicknode>),
     inquiry: Some(watcher::inquiry::<Quicknode>()),
     #[cfg(feature = "sandbox")]

@@ -36,6 +36,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable,
     addressee: require_expectation,
     normalise: Normalise::Coded(|verified| normalise_vocabulary(NAME, verified, verified.content(), None)),
     #[cfg(feature = "sandbox")]
@@ -198,6 +199,16 @@ fn prove(keys: &KeySet, base: &[u8], signature: &[u8]) -> Result<Proof, Rejectio
             signature,
         ),
         _ => Err(Rejection::unconfigured("alg")),
+    }
+}
+
+/// Tries the key on nothing: a signature that does not match says that the key could be read.
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    keys.integer_if_any("max_age_seconds")?;
+    keys.list_if_any("required_components")?;
+    match prove(keys, b"", b"") {
+        Err(unconfigured @ Rejection::Unconfigured { .. }) => Err(unconfigured),
+        _ => Ok(()),
     }
 }
 

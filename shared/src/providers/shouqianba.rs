@@ -41,6 +41,7 @@ pub static PROVIDER: Provider = Provider {
         },
     ],
     verify: Verify::Coded(verify),
+    readable: |keys| RsaKey::configured(keys, PUBLIC_KEY).map(drop),
     addressee: |keys| keys.texts(TERMINALS).map(|_| ()),
     normalise: Normalise::Coded(normalise),
     #[cfg(feature = "sandbox")]
@@ -63,7 +64,7 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     let header = raw.header("authorization")?;
     let signature = header.rsplit(' ').next().unwrap_or_default();
     let signature = STANDARD.decode(signature).map_err(|_| Rejection::malformed("signature"))?;
-    let key = RsaKey::from_public_key_text(keys.text(PUBLIC_KEY)?, PUBLIC_KEY)?;
+    let key = RsaKey::configured(keys, PUBLIC_KEY)?;
     let proof = key.require_signature(RsaHash::Sha256, raw.body(), &signature)?;
     let order = Json::parse(raw.body())?;
     if keys.has(TERMINALS) {

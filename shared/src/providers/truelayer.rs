@@ -34,6 +34,7 @@ pub static PROVIDER: Provider = Provider {
     credential_fields: CREDENTIAL_FIELDS,
     key_fetch: Some(key_fetch),
     verify: Verify::Coded(verify),
+    readable,
     // TrueLayer signs for all its clients; what a webhook leaves out is asked with the client's own token.
     addressee: |keys| keys.text("access_token").map(|_| ()),
     normalise: Normalise::Coded(events::normalise),
@@ -187,21 +188,41 @@ fn require_recent(
 fn signer(header: &Json, keys: &KeySet) -> Result<EcdsaP521Key, Rejection> {
     let document = keys.document(JWKS)?;
     let key = key_of(&document, header).ok_or(Rejection::UnknownKey)?;
+    ecdsa_key(key).ok_or_else(|| Rejection::unconfigured(JWKS))
+}
+
+fn ecdsa_key(key: &Json) -> Option<EcdsaP521Key> {
     let number = |pointer: &str| URL_SAFE_NO_PAD.decode(key.text(pointer)?).ok();
-    let key = number("/x").zip(number("/y")).and_then(|(x, y)| EcdsaP521Key::from_coordinates(&x, &y));
-    key.ok_or_else(|| Rejection::unconfigured(JWKS))
+    let (x, y) = number("/x").zip(number("/y"))?;
+    EcdsaP521Key::from_coordinates(&x, &y)
+}
+
+/// The curve and the use of a key are what a webhook's header must find, so those that have another are passed over.
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    is_sandbox(keys)?;
+    keys.integer_if_any("tolerance_seconds")?;
+    if keys.has("allowed_jku") {
+        keys.texts("allowed_jku")?;
+    }
+    if !keys.has(JWKS) {
+        return Ok(());
+    }
+    let document = keys.document(JWKS)?;
+    let mut candidates = document.members("/keys").iter().filter(|key| is_es512(key)).peekable();
+    let usable = candidates.peek().is_some() && candidates.all(|key| ecdsa_key(key).is_some());
+    if usable { Ok(()) } else { Err(Rejection::unconfigured(JWKS)) }
 }
 
 /// The key that the header names: on the curve that the algorithm needs.
 fn key_of<'a>(document: &'a Json, header: &Json) -> Option<&'a Json> {
     let wanted = header.text("/kid")?;
-    let fits = |key: &&Json| {
-        key.text("/kid") == Some(wanted)
-            && key.text("/kty") == Some("EC")
-            && key.text("/crv") == Some("P-521")
-            && key.text("/alg").is_none_or(|alg| alg == "ES512")
-    };
-    document.members("/keys").iter().find(fits)
+    document.members("/keys").iter().find(|key| key.text("/kid") == Some(wanted) && is_es512(key))
+}
+
+fn is_es512(key: &Json) -> bool {
+    key.text("/kty") == Some("EC")
+        && key.text("/crv") == Some("P-521")
+        && key.text("/alg").is_none_or(|alg| alg == "ES512")
 }
 
 /// TrueLayer's keys, where the key set lacks the one that the webhook names.

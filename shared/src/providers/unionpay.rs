@@ -37,6 +37,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable,
     addressee: require_expectation,
     normalise: Normalise::Coded(normalise),
     parts: &[],
@@ -141,6 +142,16 @@ fn accepted_owners(keys: &KeySet) -> Result<Vec<&str>, Rejection> {
         owners.push(TEST_IDENTITY);
     }
     Ok(owners)
+}
+
+/// The keys of the gateway, of QR acquiring, or of both.
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    if keys.text_if_any("api_key")?.is_some() && !keys.has("root_cert_pem") && !keys.has("middle_cert_pem") {
+        return Ok(());
+    }
+    Certificate::configured(keys, "root_cert_pem")?;
+    Certificate::configured(keys, "middle_cert_pem")?;
+    accepted_owners(keys).map(drop)
 }
 
 /// The gateway signs for all merchants with one certificate; QR acquiring with each merchant's own key.

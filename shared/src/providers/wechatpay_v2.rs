@@ -47,6 +47,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Fields,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable: |keys| SignType::configured(keys).and(keys.text("api_key")).map(drop),
     // The key is the merchant's own.
     addressee: |_| Ok(()),
     normalise: Normalise::Coded(events::normalise),

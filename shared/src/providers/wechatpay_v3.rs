@@ -37,6 +37,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Body,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable,
     // Only the account's own key opens the resource.
     addressee: |_| Ok(()),
     normalise: Normalise::Coded(events::normalise),
@@ -50,6 +51,9 @@ pub static PROVIDER: Provider = Provider {
     ..Provider::BASE
 };
 
+const CERTIFICATES: &str = "platform_certs";
+const PUBLIC_KEYS: &str = "platform_public_keys";
+
 const CREDENTIAL_FIELDS: &[CredentialField] = &[
     CredentialField {
         name: "api_v3_key",
@@ -57,12 +61,12 @@ const CREDENTIAL_FIELDS: &[CredentialField] = &[
         about: "the API v3 key, 32 bytes, of the merchant platform's API security page",
     },
     CredentialField {
-        name: "platform_certs",
+        name: CERTIFICATES,
         required: false,
         about: "platform certificates (not the merchant's) in PEM by serial number; old and new at once during a rotation",
     },
     CredentialField {
-        name: "platform_public_keys",
+        name: PUBLIC_KEYS,
         required: false,
         about: "WeChat Pay public keys in PEM by id, PUB_KEY_ID_…; may stand beside platform certificates",
     },
@@ -137,10 +141,7 @@ fn tolerance_seconds(keys: &KeySet) -> Result<i64, Rejection> {
 /// The key that the request names, exactly: a public key's id is opaque, a certificate's serial number is a number
 /// in hexadecimal. No other key is tried.
 fn platform_key(keys: &KeySet, serial: &str, now: UnixSeconds) -> Result<RsaKey, Rejection> {
-    const CERTIFICATES: &str = "platform_certs";
-    const PUBLIC_KEYS: &str = "platform_public_keys";
-    let certificates = keys.keys_by_id(CERTIFICATES)?;
-    let public_keys = keys.keys_by_id(PUBLIC_KEYS)?;
+    let (certificates, public_keys) = (keys.keys_by_id(CERTIFICATES)?, keys.keys_by_id(PUBLIC_KEYS)?);
     if certificates.is_empty() && public_keys.is_empty() {
         return Err(Rejection::unconfigured(CERTIFICATES));
     }
@@ -157,6 +158,19 @@ fn platform_key(keys: &KeySet, serial: &str, now: UnixSeconds) -> Result<RsaKey,
     let certificates = Certificate::all_in_pem(pem.as_bytes()).map_err(|_| unusable())?;
     certificates[0].require_valid_at(now)?;
     certificates[0].rsa_key().ok_or_else(unusable)
+}
+
+fn readable(keys: &KeySet) -> Result<(), Rejection> {
+    resource_key(keys)?;
+    tolerance_seconds(keys)?;
+    let public_keys = keys.keys_by_id(PUBLIC_KEYS)?;
+    if public_keys.is_empty() && keys.keys_by_id(CERTIFICATES)?.is_empty() {
+        return Err(Rejection::unconfigured(PUBLIC_KEYS));
+    }
+    for (_, pem) in public_keys {
+        RsaKey::from_public_key_text(pem, PUBLIC_KEYS)?;
+    }
+    Certificate::require_readable_by_id(keys, CERTIFICATES)
 }
 
 fn hex_number(text: &str) -> Option<String> {

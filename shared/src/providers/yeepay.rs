@@ -36,6 +36,7 @@ pub static PROVIDER: Provider = Provider {
     covers: Covers::Fields,
     credential_fields: CREDENTIAL_FIELDS,
     verify: Verify::Coded(verify),
+    readable: |keys| private_key(keys).and(RsaKey::configured(keys, YOP_KEY)).map(drop),
     // Only the merchant's own key opens the envelope.
     addressee: |_| Ok(()),
     normalise: Normalise::Coded(events::normalise),
@@ -74,7 +75,7 @@ const AES_KEY_BYTES: usize = 16;
 /// Yeepay, "回调解密协议": `key$data$AES$SHA256`; the key is for the merchant, and opens the data to `JSON$signature`,
 /// which the platform has signed.
 fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified, Rejection> {
-    let (private, key) = (private_key(keys)?, RsaKey::from_public_key_text(keys.text(YOP_KEY)?, YOP_KEY)?);
+    let (private, key) = (private_key(keys)?, RsaKey::configured(keys, YOP_KEY)?);
     let text = envelope(raw)?;
     let [encrypted_key, data, "AES", "SHA256"] = text.split('$').collect::<Vec<_>>()[..] else {
         let is_envelope = text.split('$').count() == 4;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::callback::json::Json;
-use crate::callback::{KeySet, UnixSeconds};
+use crate::callback::{KeySet, Rejection, UnixSeconds};
 use crate::providers::{FetchMethod, FetchRequest, MappingError};
 
 use super::{Finality, Network, Quantity, Told, Transfer};
@@ -48,6 +48,20 @@ pub fn question(keys: &KeySet, network: Network, hash: &str) -> Result<FetchRequ
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: body.into_bytes(),
     })
+}
+
+/// Accepts a key set whose nodes, where it has any, are `https://` addresses by the names of networks.
+///
+/// # Errors
+/// [`Rejection::Unconfigured`].
+pub fn require_addresses(keys: &KeySet) -> Result<(), Rejection> {
+    let usable = |(network, address): &(&str, &str)| {
+        Network::from_name(network).is_some() && address.starts_with("https://")
+    };
+    match keys.keys_by_id(NODES_FIELD)?.iter().all(usable) {
+        true => Ok(()),
+        false => Err(Rejection::unconfigured(NODES_FIELD)),
+    }
 }
 
 fn receipt_and_finalized_block(hash: &str) -> String {

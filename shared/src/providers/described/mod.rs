@@ -214,6 +214,19 @@ impl Description {
         verify::require_addressee(&self.grammar, keys)
     }
 
+    /// Accepts a key set whose keys can be read, and which says whose callbacks are meant; with `fetches_keys` the keys
+    /// themselves may be absent.
+    ///
+    /// # Errors
+    /// [`Rejection::Unconfigured`].
+    pub fn require_readable(&self, keys: &KeySet, fetches_keys: bool) -> Result<(), Rejection> {
+        verify::require_readable(&self.grammar, keys)?;
+        match fetches_keys {
+            true => verify::require_expectations(&self.grammar, keys),
+            false => self.require_addressee(keys),
+        }
+    }
+
     /// Reads the events as the description says.
     ///
     /// # Errors
@@ -289,15 +302,20 @@ pub(super) fn described(name: &str, text: &str) -> &'static Provider {
     }
 }
 
-/// The same for a provider of which code says where the key is that a callback names.
+/// The same for a provider of which code says where the key is that a callback names, and what fetching it needs.
 ///
 /// # Panics
 /// As [`described`].
-pub(super) fn described_with_key_fetch(name: &str, text: &str, key_fetch: KeyFetch) -> &'static Provider {
+pub(super) fn described_with_key_fetch(
+    name: &str,
+    text: &str,
+    key_fetch: KeyFetch,
+    readable: fn(&KeySet) -> Result<(), Rejection>,
+) -> &'static Provider {
     match Description::from_text(name, text) {
         Ok(description) => {
             let description: &'static Description = leaked(description);
-            leaked(Provider { key_fetch: Some(key_fetch), ..description.provider_in_full() })
+            leaked(Provider { key_fetch: Some(key_fetch), readable, ..description.provider_in_full() })
         }
         Err(error) => panic!("{error}"),
     }

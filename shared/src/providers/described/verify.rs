@@ -211,6 +211,43 @@ pub(super) fn require_addressee(grammar: &Grammar, keys: &KeySet) -> Result<(), 
     grammar.identity.iter().try_for_each(|rule| keys.texts(&rule.expected).map(|_| ()))
 }
 
+/// Accepts a key set that expects the ids that the description names, wherever any of its checks has a public key:
+/// what [`require_addressee`] asks once the keys have been fetched.
+pub(super) fn require_expectations(grammar: &Grammar, keys: &KeySet) -> Result<(), Rejection> {
+    if !grammar.checks.iter().any(|check| check.algorithm.has_public_key()) {
+        return Ok(());
+    }
+    grammar.identity.iter().try_for_each(|rule| keys.texts(&rule.expected).map(drop))
+}
+
+/// Accepts a key set of which every key can be read, tried on nothing: a signature that does not match says that the
+/// key could be read. The ids that it expects are texts, the tolerance is a number.
+pub(super) fn require_readable(grammar: &Grammar, keys: &KeySet) -> Result<(), Rejection> {
+    for check in grammar.checks.iter().filter(|check| is_configured(check, keys)) {
+        let field = check.key.field.as_str();
+        let texts = match check.key.id_at {
+            Some(_) => keys.keys_by_id(field)?.into_iter().map(|(_, key)| key).collect(),
+            None => keys.texts(field)?,
+        };
+        if texts.is_empty() {
+            return Err(Rejection::unconfigured(field));
+        }
+        for text in texts {
+            let tried = require_one(check.algorithm, &check.key, text, b"", &[vec![0]]);
+            if let Err(Rejection::Unconfigured { .. }) = tried {
+                return Err(Rejection::unconfigured(field));
+            }
+        }
+    }
+    for rule in grammar.identity.iter().filter(|rule| keys.has(&rule.expected)) {
+        keys.texts(&rule.expected)?;
+    }
+    match keys.integer_if_any(TOLERANCE_FIELD)? {
+        Some(seconds) if seconds <= 0 => Err(Rejection::unconfigured(TOLERANCE_FIELD)),
+        _ => Ok(()),
+    }
+}
+
 fn sent_at(rule: &TimestampRule, scope: &Scope<'_>) -> Result<UnixSeconds, Rejection> {
     let text = scope.text(&rule.at)?.ok_or_else(|| rule.at.missing())?;
     parse_time(&text, rule.unit).ok_or_else(|| Rejection::malformed("timestamp"))
