@@ -1,30 +1,24 @@
-//! Accounts beside the one that the first start on one machine makes. The harness writes them into the tables, with the
-//! adapters that the functions themselves use; on one machine while the server is stopped.
+//! Accounts beside the one that the first start on one machine makes.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::Path;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials as AwsCredentials, Region};
-use dynoxide::Database;
 use futures_util::{StreamExt as _, stream};
 use paybell_cli::demo::DemoAccount;
 use paybell_cli::simulate::{Facts, Scenario, Step, plan};
-use paybell_shared::aws::DynamoAccounts;
-use paybell_shared::callback::signature::sha256;
-use paybell_shared::callback::{Credentials, KeySet};
-use paybell_shared::ports::AccountStore;
+use paybell_shared::aws::{AccountDirectory, Created};
+use paybell_shared::ports::{Clock as _, Saved, SystemClock, secret_sha256_hex};
 use paybell_shared::providers::{Provider, registry};
 use paybell_shared::sandbox::{SandboxKeys, SignedRequest};
-use tokio::net::TcpListener;
+use serde_json::Value;
 
 use crate::api::Api;
-use crate::place::Place;
+use crate::command::paybell;
 use crate::world::World;
 
 /// Writes to the table of accounts under way at once.
 const WRITES_AT_ONCE: usize = 16;
+/// Commands that run at once.
+const COMMANDS_AT_ONCE: usize = 4;
 
 /// An account beside the demo account, with keys of its own for every built-in provider.
 pub struct SecondAccount {
@@ -43,32 +37,38 @@ impl SecondAccount {
 
     /// A payment of the order in `facts`, signed with this account's keys.
     pub fn paid(&self, provider: &Provider, facts: &Facts) -> SignedRequest {
-        let steps = plan(provider, self.keys(provider), Scenario::Paid, facts);
-        let steps = steps.unwrap_or_else(|error| panic!("{}: {error}", provider.name));
-        let request = steps.into_iter().find_map(|step| match step {
-            Step::Send(delivery) => Some(delivery.request),
-            _ => None,
-        });
-        request.expect("a payment is sent")
+        paid(provider, self.keys(provider), facts)
     }
 }
 
+/// A payment of the order in `facts`, signed with these keys.
+pub fn paid(provider: &Provider, keys: &SandboxKeys, facts: &Facts) -> SignedRequest {
+    let steps = plan(provider, keys, Scenario::Paid, facts);
+    let steps = steps.unwrap_or_else(|error| panic!("{}: {error}", provider.name));
+    let request = steps.into_iter().find_map(|step| match step {
+        Step::Send(delivery) => Some(delivery.request),
+        _ => None,
+    });
+    request.expect("a payment is sent")
+}
+
 impl World {
-    /// Adds an account whose name begins like this; on one machine the server is stopped and started for it.
-    pub async fn add_account(&mut self, name: &str) -> SecondAccount {
+    /// Adds an account whose name begins like this, with the commands that an operator would use.
+    pub async fn add_account(&self, name: &str) -> SecondAccount {
+        let (place, name) = (self.place.arguments(), self.place.new_account_name(name));
+        let made = paybell(&place, &["account", "create", &name, "--json"], "").await.json();
+        let api_key = made["api_key"].as_str().expect("the new account has an API key");
         let keys = generate_keys();
-        let account = match &mut self.place {
-            Place::Stage(stage) => stage.create_account_with(name, keys).await,
-            Place::Machine(server) => {
-                let account = new_account(name.to_owned(), keys);
-                assert!(server.stop().await.success(), "it stopped with an error");
-                write_to_folder(&server.data(), &account).await;
-                server.restart().await;
-                account
+        let put = |(provider, keys): (&String, &SandboxKeys)| {
+            let (place, name, provider) = (place.clone(), name.clone(), provider.clone());
+            let fields = Value::Object(keys.key_set.clone()).to_string();
+            async move {
+                let arguments = ["credentials", "put", &name, &provider, "--json", "-"];
+                paybell(&place, &arguments, &fields).await.ok();
             }
         };
-        let api = self.api.with_api_key(account.api_key);
-        SecondAccount { name: account.account, api, keys: account.providers }
+        stream::iter(keys.iter().map(put)).buffer_unordered(COMMANDS_AT_ONCE).collect::<()>().await;
+        SecondAccount { api: self.api.with_api_key(api_key), name, keys }
     }
 }
 
@@ -84,41 +84,18 @@ pub fn new_account(name: String, providers: BTreeMap<String, SandboxKeys>) -> De
     DemoAccount { user: format!("{name}-user"), account: name, api_key, providers }
 }
 
-/// Writes an account's API key and credentials.
-pub async fn write(store: &dyn AccountStore, account: &DemoAccount) {
+/// Writes a new account's API key and credentials, as the commands do.
+pub async fn write(directory: &AccountDirectory, account: &DemoAccount) {
+    let made = directory.create(&account.account, &secret_sha256_hex(&account.api_key), SystemClock.now());
+    assert_eq!(made.await, Ok(Created::Yes), "the directory takes accounts");
     let writes = account.providers.iter().map(|(provider, keys)| async move {
-        let credentials = Credentials { key_sets: vec![KeySet::new("sandbox", keys.key_set.clone())] };
-        store.put_credentials(&account.account, provider, &credentials).await
+        let mut stored = directory.credentials(&account.account, provider).await?;
+        let added = stored.credentials.add(Some("sandbox"), keys.key_set.clone(), SystemClock.now());
+        added.expect("a new account has no key sets");
+        directory.replace(&account.account, provider, &stored).await
     });
     let written: Vec<_> = stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).collect().await;
     for outcome in written {
-        outcome.expect("the store takes credentials");
+        assert_eq!(outcome, Ok(Saved::Yes), "the directory takes credentials");
     }
-    let hash = hex::encode(sha256(account.api_key.as_bytes()));
-    store.put_api_key(&account.account, &hash).await.expect("the store takes API keys");
-}
-
-async fn write_to_folder(data: &Path, account: &DemoAccount) {
-    let file = data.join("dynamodb.sqlite");
-    let database = Database::new(&file.to_string_lossy())
-        .unwrap_or_else(|error| panic!("cannot open {}: {error}", file.display()));
-    let tables = database.list_tables(Default::default()).expect("tables can be listed").table_names;
-    let table = tables.into_iter().find(|name| name.ends_with("accounts")).expect("there is such a table");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a free port");
-    let address = listener.local_addr().expect("a bound socket has an address");
-    let server = tokio::spawn(dynoxide::server::serve_on(listener, database));
-    write(&DynamoAccounts::new(client(address), table), account).await;
-    server.abort();
-    let _ = server.await;
-}
-
-fn client(address: SocketAddr) -> Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("local"))
-        .credentials_provider(AwsCredentials::new("test", "test", None, None, "tests"))
-        .endpoint_url(format!("http://{address}"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    Client::from_conf(config)
 }

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api;
 pub mod binary;
+pub mod command;
 pub mod conformance;
 pub mod fault_proxy;
 pub mod fixtures;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aho_corasick::AhoCorasick;
 use paybell_cli::demo::DemoAccount;
-use paybell_shared::sandbox::SignedRequest;
+use paybell_shared::sandbox::{SandboxKeys, SignedRequest};
 use serde_json::Value;
 
 /// Shorter texts are ids and words that a log may well hold.
@@ -33,10 +33,14 @@ pub fn assert_clean(log: &str, demo: &DemoAccount, sent: &[SignedRequest]) {
 
 /// Every text of the account's keys, line by line because logs escape line ends, and the API key.
 fn secrets(demo: &DemoAccount) -> Vec<String> {
-    let mut texts = vec![demo.api_key.clone()];
-    for keys in demo.providers.values() {
-        keys.key_set.values().chain(keys.private.values()).for_each(|value| leaves(value, &mut texts));
-    }
+    let of_providers = demo.providers.values().flat_map(texts_of);
+    std::iter::once(demo.api_key.clone()).chain(of_providers).collect()
+}
+
+/// Every text of sandbox keys that is long enough to be a secret, line by line.
+pub fn texts_of(keys: &SandboxKeys) -> Vec<String> {
+    let mut texts = Vec::new();
+    keys.key_set.values().chain(keys.private.values()).for_each(|value| leaves(value, &mut texts));
     texts
         .iter()
         .flat_map(|text| text.lines())

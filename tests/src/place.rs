@@ -1,5 +1,7 @@
 //! Where the Paybell under test runs: as one process on this machine, or deployed as a stage.
 
+use std::path::Path;
+
 use paybell_shared::sandbox::Exchange;
 
 use crate::api::Api;
@@ -48,8 +50,29 @@ impl Place {
         }
     }
 
+    /// The option with which commands work here.
+    pub fn arguments(&self) -> [String; 2] {
+        match self {
+            Self::Machine(server) => data_arguments(&server.data()),
+            Self::Stage(stage) => ["--stage".to_owned(), stage.name().to_owned()],
+        }
+    }
+
+    /// The name of an account that is made here: on a stage one that nobody else has, whose providers are played.
+    pub fn new_account_name(&self, name: &str) -> String {
+        match self {
+            Self::Machine(_) => name.to_owned(),
+            Self::Stage(stage) => stage.new_account_name(name),
+        }
+    }
+
     /// Whether API Gateway adds a content type to an answer that has none.
     pub fn adds_content_type(&self) -> bool {
         matches!(self, Self::Stage(_))
     }
+}
+
+/// The option with which commands work on a data folder.
+pub fn data_arguments(data: &Path) -> [String; 2] {
+    ["--data".to_owned(), data.to_str().expect("temporary folders have plain names").to_owned()]
 }

@@ -89,7 +89,7 @@ fn with_repeated_parameter(request: &SignedRequest) -> Option<SignedRequest> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_accounts_callback_is_refused_by_another_account() {
-    let mut world = World::start_talkative().await;
+    let world = World::start_talkative().await;
     let shop = world.add_account("shop").await;
     // The questions of any other account than the demo account go out to the provider.
     for provider in world.providers().filter(|provider| provider.inquiry.is_none()) {

@@ -1,60 +1,95 @@
-//! Accounts' credentials and API keys on DynamoDB.
+//! Accounts' credentials and API keys: the table is the directory, and Secrets Manager holds what it points to.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 
 use super::error::{port_error, unreadable};
-use super::items::compose_key;
+use super::items::{Item, compose_key};
+use super::secrets::{SecretPointer, Secrets};
 use super::tables::PARTITION_KEY;
 use crate::callback::Credentials;
 use crate::ports::{AccountStore, PortError};
 
-/// The accounts table.
-#[derive(Clone, Debug)]
+/// Attribute with the key sets themselves, as JSON.
+pub(super) const INLINE: &str = "credentials";
+/// Attribute with the name of the secret that holds the key sets.
+pub(super) const SECRET: &str = "secret";
+/// Attribute with the `VersionId` of that secret.
+pub(super) const SECRET_VERSION: &str = "secret_version";
+/// Attribute that counts the changes of an item.
+pub(super) const VERSION: &str = "version";
+/// Attribute with the account's name.
+pub(super) const ACCOUNT: &str = "account";
+/// Attribute with the second in which the item was made.
+pub(super) const CREATED_AT: &str = "created_at";
+
+/// The accounts table, and the secrets that it points to.
+#[derive(Clone)]
 pub struct DynamoAccounts {
     client: Client,
+    secrets: Secrets,
     table: String,
 }
 
 impl DynamoAccounts {
-    /// The table of this name.
-    pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self { client, table: table.into() }
+    /// The table of this name. Secrets Manager is asked only for credentials that the table points to.
+    pub fn new(client: Client, secrets: aws_sdk_secretsmanager::Client, table: impl Into<String>) -> Self {
+        Self { client, secrets: Secrets::new(secrets), table: table.into() }
     }
 
-    async fn get_text(&self, key: String, attribute: &str) -> Result<Option<String>, PortError> {
+    pub(super) async fn item(&self, key: String) -> Result<Option<Item>, PortError> {
         let request = self
             .client
             .get_item()
             .table_name(&self.table)
             .key(PARTITION_KEY, AttributeValue::S(key))
             .consistent_read(true);
-        let output = request.send().await.map_err(|error| port_error("GetItem", &error))?;
-        match output.item.map(|mut item| item.remove(attribute)) {
-            None => Ok(None),
-            Some(Some(AttributeValue::S(text))) => Ok(Some(text)),
-            Some(_) => Err(unreadable("account")),
-        }
+        Ok(request.send().await.map_err(|error| port_error("GetItem", &error))?.item)
     }
 
-    async fn put_text(&self, key: String, attribute: &str, text: String) -> Result<(), PortError> {
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .item(PARTITION_KEY, AttributeValue::S(key))
-            .item(attribute, AttributeValue::S(text));
-        request.send().await.map(|_| ()).map_err(|error| port_error("PutItem", &error))
+    /// The credentials that an item holds or points to.
+    pub(super) async fn credentials_of(&self, item: &Item) -> Result<Credentials, PortError> {
+        if let Some(inline) = text(item, INLINE)? {
+            return serde_json::from_str(inline).map_err(|_| unreadable("credentials"));
+        }
+        let pointer = text(item, SECRET)?.zip(text(item, SECRET_VERSION)?);
+        let (name, version) = pointer.ok_or_else(|| unreadable("account"))?;
+        let pointer = SecretPointer { name: name.to_owned(), version: version.to_owned() };
+        self.secrets.credentials(&pointer).await
     }
+}
+
+fn text<'a>(item: &'a Item, attribute: &str) -> Result<Option<&'a str>, PortError> {
+    match item.get(attribute) {
+        None => Ok(None),
+        Some(AttributeValue::S(text)) => Ok(Some(text)),
+        Some(_) => Err(unreadable("account")),
+    }
+}
+
+/// Key of the item that says that an account exists.
+pub(super) fn account_key(account: &str) -> String {
+    compose_key(&[ACCOUNT, account])
+}
+
+/// Key of the item of an account's credentials for a provider.
+pub(super) fn credentials_key(account: &str, provider: &str) -> String {
+    compose_key(&[INLINE, account, provider])
+}
+
+/// Key of the item of an API key.
+pub(super) fn api_key_key(api_key_sha256_hex: &str) -> String {
+    compose_key(&["api_key", api_key_sha256_hex])
 }
 
 #[async_trait]
 impl AccountStore for DynamoAccounts {
     async fn credentials(&self, account: &str, provider: &str) -> Result<Option<Credentials>, PortError> {
-        let key = compose_key(&["credentials", account, provider]);
-        let text = self.get_text(key, "credentials").await?;
-        text.map(|text| serde_json::from_str(&text).map_err(|_| unreadable("credentials"))).transpose()
+        match self.item(credentials_key(account, provider)).await? {
+            None => Ok(None),
+            Some(item) => self.credentials_of(&item).await.map(Some),
+        }
     }
 
     async fn put_credentials(
@@ -63,16 +98,50 @@ impl AccountStore for DynamoAccounts {
         provider: &str,
         credentials: &Credentials,
     ) -> Result<(), PortError> {
-        let key = compose_key(&["credentials", account, provider]);
         let text = serde_json::to_string(credentials).map_err(|_| unreadable("credentials"))?;
-        self.put_text(key, "credentials", text).await
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PARTITION_KEY, AttributeValue::S(credentials_key(account, provider)))
+            .update_expression("SET #inline = :text REMOVE #secret, #secret_version ADD #version :one")
+            .expression_attribute_names("#inline", INLINE)
+            .expression_attribute_names("#secret", SECRET)
+            .expression_attribute_names("#secret_version", SECRET_VERSION)
+            .expression_attribute_names("#version", VERSION)
+            .expression_attribute_values(":text", AttributeValue::S(text))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
+        request.send().await.map(drop).map_err(|error| port_error("UpdateItem", &error))
     }
 
     async fn account_of_api_key(&self, api_key_sha256_hex: &str) -> Result<Option<String>, PortError> {
-        self.get_text(compose_key(&["api_key", api_key_sha256_hex]), "account").await
+        match self.item(api_key_key(api_key_sha256_hex)).await? {
+            None => Ok(None),
+            Some(item) => text(&item, ACCOUNT).map(|account| account.map(str::to_owned)),
+        }
     }
 
     async fn put_api_key(&self, account: &str, api_key_sha256_hex: &str) -> Result<(), PortError> {
-        self.put_text(compose_key(&["api_key", api_key_sha256_hex]), "account", account.to_owned()).await
+        let name = || AttributeValue::S(account.to_owned());
+        let account_item = Update::builder()
+            .table_name(&self.table)
+            .key(PARTITION_KEY, AttributeValue::S(account_key(account)))
+            .update_expression("SET #account = :account")
+            .expression_attribute_names("#account", ACCOUNT)
+            .expression_attribute_values(":account", name())
+            .build()
+            .expect("every part of the update is given");
+        let key_item = Put::builder()
+            .table_name(&self.table)
+            .item(PARTITION_KEY, AttributeValue::S(api_key_key(api_key_sha256_hex)))
+            .item(ACCOUNT, name())
+            .build()
+            .expect("every part of the item is given");
+        let request = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().update(account_item).build())
+            .transact_items(TransactWriteItem::builder().put(key_item).build());
+        request.send().await.map(drop).map_err(|error| port_error("TransactWriteItems", &error))
     }
 }

@@ -34,6 +34,14 @@ pub async fn sdk_config() -> SdkConfig {
         .await
 }
 
+/// The configuration of an operator's command, as the AWS command line finds it: environment variables, the shared
+/// `config` and `credentials` files with their profiles (keys, roles to assume, `credential_process`, web identity), a
+/// container's or an instance's role. Single sign-on is left to `aws configure export-credentials`.
+pub async fn operator_sdk_config() -> SdkConfig {
+    let https = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
+    aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await
+}
+
 /// One client for each service. Those that need TLS share one connector.
 #[derive(Clone, Debug)]
 pub struct Clients {
@@ -41,6 +49,8 @@ pub struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
+    /// Secrets Manager.
+    pub secrets: aws_sdk_secretsmanager::Client,
     /// The WebSocket API's management endpoint.
     pub websocket: aws_sdk_apigatewaymanagement::Client,
 }
@@ -52,7 +62,9 @@ impl Clients {
     pub fn new(sdk_config: &SdkConfig, config: &Config) -> Self {
         let dynamodb_endpoint = config.dynamodb_endpoint.as_deref().or(sdk_config.endpoint_url());
         let sqs_endpoint = config.sqs_endpoint.as_deref().or(sdk_config.endpoint_url());
-        let endpoints = [dynamodb_endpoint, sqs_endpoint, Some(config.websocket_endpoint.as_str())];
+        let secrets_endpoint = sdk_config.endpoint_url();
+        let websocket_endpoint = Some(config.websocket_endpoint.as_str());
+        let endpoints = [dynamodb_endpoint, sqs_endpoint, secrets_endpoint, websocket_endpoint];
         let sdk_config = with_limits(sdk_config, endpoints.into_iter().all(is_plain_loopback));
 
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(&sdk_config);
@@ -64,9 +76,16 @@ impl Clients {
         Self {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
             sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
+            secrets: aws_sdk_secretsmanager::Client::new(&sdk_config),
             websocket: aws_sdk_apigatewaymanagement::Client::from_conf(websocket.build()),
         }
     }
+}
+
+/// Clients of the two services that hold accounts, where `sdk_config` says they are.
+pub fn account_clients(sdk_config: &SdkConfig) -> (aws_sdk_dynamodb::Client, aws_sdk_secretsmanager::Client) {
+    let sdk_config = with_limits(sdk_config, is_plain_loopback(sdk_config.endpoint_url()));
+    (aws_sdk_dynamodb::Client::new(&sdk_config), aws_sdk_secretsmanager::Client::new(&sdk_config))
 }
 
 fn with_limits(sdk_config: &SdkConfig, plain: bool) -> SdkConfig {

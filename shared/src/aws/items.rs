@@ -27,6 +27,12 @@ pub(super) fn compose_key(parts: &[&str]) -> String {
     escaped.join("#")
 }
 
+/// The parts that [`compose_key`] has joined; `None` when one of them is no text.
+pub(super) fn decompose_key(key: &str) -> Option<Vec<String>> {
+    let parts = key.split('#').map(|part| percent_decode_str(part).decode_utf8());
+    parts.map(|part| part.map(|part| part.into_owned()).ok()).collect()
+}
+
 /// Key of an order's item.
 pub(super) fn order_key(subject: &Subject) -> String {
     compose_key(&[ORDER_ITEM, &subject.account, subject.kind.name(), &subject.id])
@@ -153,11 +159,10 @@ pub(super) fn reference_from_item(item: Option<Item>) -> Result<ReferenceRecord,
 }
 
 fn subject_from_text(text: &str) -> Option<Subject> {
-    let mut parts = text.split('#').map(|part| percent_decode_str(part).decode_utf8().ok());
-    let account = parts.next()??.into_owned();
-    let kind = SubjectKind::from_name(&parts.next()??)?;
-    let id = parts.next()??.into_owned();
-    Some(Subject { account, kind, id })
+    let mut parts = decompose_key(text)?.into_iter();
+    let account = parts.next()?;
+    let kind = SubjectKind::from_name(&parts.next()?)?;
+    Some(Subject { account, kind, id: parts.next()? })
 }
 
 #[cfg(test)]

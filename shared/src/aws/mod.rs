@@ -5,12 +5,15 @@ pub mod tables;
 mod accounts;
 mod clients;
 mod connections;
+mod directory;
 mod error;
 mod inbox;
 mod items;
 mod orders;
 mod pusher;
 mod queue;
+mod secret_writer;
+mod secrets;
 
 use std::sync::Arc;
 
@@ -24,8 +27,9 @@ use crate::ports::{
 use crate::providers::Registry;
 
 pub use accounts::DynamoAccounts;
-pub use clients::{Clients, sdk_config};
+pub use clients::{Clients, account_clients, operator_sdk_config, sdk_config};
 pub use connections::DynamoConnections;
+pub use directory::{AccountDirectory, AccountSummary, Created, SecretPlace, StoredCredentials};
 pub use inbox::DynamoInbox;
 pub use items::order_from_stream_image;
 #[cfg(feature = "sandbox")]
@@ -74,7 +78,8 @@ impl Adapters {
 
     /// Adapters that share these clients.
     pub fn with_clients(clients: &Clients, config: &Config) -> Self {
-        let accounts = DynamoAccounts::new(clients.dynamodb.clone(), &config.tables.accounts);
+        let accounts =
+            DynamoAccounts::new(clients.dynamodb.clone(), clients.secrets.clone(), &config.tables.accounts);
         Self {
             accounts: Arc::new(CachedAccounts::new(Arc::new(accounts), Arc::new(SystemClock))),
             callbacks: Arc::new(SqsQueue::new(

@@ -5,7 +5,7 @@
 //! | orders | `pk` | orders (`item` = `order`) and references (`item` = `reference`); stream of old and new images; index `by_user` |
 //! | inbox | `pk` account and user, `sk` notification id | notifications; local index `by_cursor`; `expires_at` |
 //! | connections | `pk`, `sk` | tickets, connections by id and by user; `expires_at` |
-//! | accounts | `pk` | credentials by account and provider, accounts by hash of the API key |
+//! | accounts | `pk` | accounts, credentials or where they are by account and provider, accounts by hash of the API key |
 
 use std::time::Duration;
 

@@ -9,7 +9,8 @@ use super::{AccountStore, Clock, PortError};
 use crate::callback::Credentials;
 
 /// How long credentials are used before they are read again: a retired key is refused everywhere after this time.
-const KEPT_MS: i64 = 30_000;
+pub const KEPT_SECONDS: i64 = 30;
+const KEPT_MS: i64 = 1000 * KEPT_SECONDS;
 /// How long the absence of credentials is believed; short, because a merchant who adds a provider tries it at once.
 const ABSENCE_KEPT_MS: i64 = 5_000;
 /// Most entries; anybody may ask for accounts that do not exist.

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use paybell_cli::demo::DemoAccount;
-use paybell_shared::aws::{Adapters, Clients};
+use paybell_shared::aws::{AccountDirectory, Clients, SecretPlace, account_clients};
 use paybell_shared::config::{Config, TableNames};
 use paybell_shared::ports::{Clock as _, SystemClock};
 use paybell_shared::sandbox::{Exchange, SandboxKeys};
@@ -70,7 +70,6 @@ pub struct Stage {
     addresses: Addresses,
     aws: Aws,
     clients: Clients,
-    adapters: Adapters,
     config: Config,
     begun_at_ms: i64,
     dead_letters_before: u64,
@@ -93,7 +92,6 @@ impl Stage {
         let aws = Aws::from_env().await;
         let (clients, config) = clients(&name, &addresses, &aws).await;
         let mut stage = Self {
-            adapters: Adapters::with_clients(&clients, &config),
             name,
             addresses,
             aws,
@@ -117,15 +115,24 @@ impl Stage {
     pub async fn create_account(&self, name: &str) -> DemoAccount {
         static KEYS: OnceCell<BTreeMap<String, SandboxKeys>> = OnceCell::const_new();
         let keys = KEYS.get_or_init(async || accounts::generate_keys()).await;
-        self.create_account_with(name, keys.clone()).await
+        let account = accounts::new_account(self.new_account_name(name), keys.clone());
+        let secrets = SecretPlace { stage: self.name.clone(), kms_key_id: None };
+        let clients = account_clients(self.aws.sdk_config());
+        let directory = AccountDirectory::new(clients, &self.config.tables.accounts, Some(secrets));
+        accounts::write(&directory, &account).await;
+        account
     }
 
-    /// As [`Stage::create_account`], with these keys.
-    pub async fn create_account_with(&self, name: &str, keys: BTreeMap<String, SandboxKeys>) -> DemoAccount {
-        let account = accounts::new_account(format!("{name}-{:08x}", fastrand::u32(..)), keys);
-        accounts::write(&*self.adapters.accounts, &account).await;
-        asked::PROVIDERS.api(&account.account);
-        account
+    /// An account's name that begins like this and that nobody else has; its providers are played by this process.
+    pub fn new_account_name(&self, name: &str) -> String {
+        let name = format!("{name}-{:08x}", fastrand::u32(..));
+        asked::PROVIDERS.api(&name);
+        name
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Makes a provider's API give these answers when it is asked for this account.

@@ -1,10 +1,13 @@
 //! A DynamoDB in this process, in memory, behind a real HTTP port.
 
+use std::collections::HashMap;
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::{Database, server};
-use paybell_shared::aws::{Adapters, Clients, tables};
+use paybell_shared::aws::{AccountDirectory, Adapters, Clients, tables};
 use paybell_shared::config::{Config, TableNames};
 use paybell_shared::ports::PortError;
 use tokio::net::TcpListener;
@@ -35,12 +38,6 @@ impl EmbeddedDynamoDb {
     }
 
     fn at(endpoint: &str) -> Self {
-        let credentials = Credentials::new("local", "local", None, None, "tests");
-        let sdk_config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("local"))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build();
         let config = Config {
             tables: TableNames::with_prefix(""),
             callbacks_queue_url: format!("{endpoint}/queue"),
@@ -53,7 +50,7 @@ impl EmbeddedDynamoDb {
             sqs_endpoint: Some(endpoint.to_owned()),
             providers: Vec::new(),
         };
-        Self { clients: Clients::new(&sdk_config, &config), config }
+        Self { clients: Clients::new(&sdk_config(endpoint), &config), config }
     }
 
     pub fn adapters(&self) -> Adapters {
@@ -64,10 +61,42 @@ impl EmbeddedDynamoDb {
         tables::create_missing(&self.clients.dynamodb, &self.config.tables).await
     }
 
+    /// The directory in a table of this database alone.
+    pub fn directory(&self, table: &str) -> AccountDirectory {
+        let clients = (self.clients.dynamodb.clone(), self.clients.secrets.clone());
+        AccountDirectory::new(clients, table, None)
+    }
+
+    /// A client of this database, and one of a Secrets Manager at another address.
+    pub fn clients_with_secrets_at(
+        &self,
+        endpoint: &str,
+    ) -> (aws_sdk_dynamodb::Client, aws_sdk_secretsmanager::Client) {
+        let clients = Clients::new(&sdk_config(endpoint), &self.config);
+        (self.clients.dynamodb.clone(), clients.secrets)
+    }
+
+    /// An item by its key, as it is stored.
+    pub async fn item(&self, table: &str, key: &str) -> HashMap<String, AttributeValue> {
+        let get = self.clients.dynamodb.get_item().table_name(table).consistent_read(true);
+        let output = get.key("pk", AttributeValue::S(key.to_owned())).send().await;
+        output.expect("the table can be read").item.expect("there is such an item")
+    }
+
     pub async fn table_names(&self) -> Vec<String> {
         let listed = self.clients.dynamodb.list_tables().send().await.expect("the tables can be listed");
         let mut names = listed.table_names.unwrap_or_default();
         names.sort();
         names
     }
+}
+
+fn sdk_config(endpoint: &str) -> SdkConfig {
+    let credentials = Credentials::new("local", "local", None, None, "tests");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("local"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(endpoint)
+        .build()
 }

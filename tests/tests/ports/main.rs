@@ -5,6 +5,7 @@
 
 mod contracts;
 mod dynamodb;
+mod secrets;
 
 use paybell_shared::ports::memory::{MemoryAccounts, MemoryConnections, MemoryInbox, MemoryOrders};
 

@@ -1,12 +1,13 @@
 //! The demo account that the first start creates, kept in the data folder for the client commands.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use paybell_shared::sandbox::SandboxKeys;
 use serde::{Deserialize, Serialize};
+
+use crate::private_file;
 
 /// The demo account: its API key and both sides of its sandbox keys. The file is readable by its owner alone.
 #[derive(Clone, Serialize, Deserialize)]
@@ -39,14 +40,6 @@ impl DemoAccount {
     /// # Errors
     /// As writing a file.
     pub fn write(&self, data: &Path) -> io::Result<()> {
-        let temporary = data.join(format!("{}.new", Self::FILE_NAME));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&temporary)?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()?;
-        std::fs::rename(temporary, data.join(Self::FILE_NAME))
+        private_file::replace(data, Self::FILE_NAME, &serde_json::to_vec_pretty(self)?)
     }
 }

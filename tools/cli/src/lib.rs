@@ -1,8 +1,10 @@
 //! The `paybell` command line, as a library so that the end-to-end tests and the bench use the same clients.
 
+pub mod accounts;
 pub mod client;
 pub mod demo;
 pub mod listen;
+mod private_file;
 pub mod providers;
 pub mod simulate;
 pub mod up;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use paybell_cli::{Place, listen, providers, simulate, up, verify};
+use paybell_cli::{Place, accounts, listen, providers, simulate, up, verify};
 
 /// Payment callbacks: verified, applied once, told to the people who wait.
 #[derive(Parser)]
@@ -25,6 +25,10 @@ enum Command {
     Listen(listen::Options),
     /// Check vector files, or say whether one captured request is genuine
     Verify(verify::Options),
+    /// Make accounts and list them, on this machine or in a stage on AWS
+    Account(accounts::account::Options),
+    /// Put, list and retire an account's credentials for a payment provider
+    Credentials(accounts::credentials::Options),
     /// List the providers: how each signs, what it tells, how it wants to be answered
     Providers(providers::Options),
 }
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(&cli.place, &options),
         Command::Listen(options) => listen::run(&cli.place, &options),
         Command::Verify(options) => verify::run(&options),
+        Command::Account(options) => accounts::account::run(&cli.place, &options),
+        Command::Credentials(options) => accounts::credentials::run(&cli.place, &options),
         Command::Providers(options) => providers::run(&options),
     }
 }

@@ -5,11 +5,10 @@ use std::io;
 use std::path::Path;
 
 use paybell_shared::callback::{Credentials, KeySet};
-use paybell_shared::ports::{AccountStore, PortError};
+use paybell_shared::ports::{AccountStore, PortError, secret_sha256_hex};
 use paybell_shared::providers::{Provider, Registry};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
+use crate::accounts::random_api_key;
 use crate::demo::DemoAccount;
 
 /// Reads the demo account, or makes it; a provider that is new gets its keys.
@@ -47,10 +46,8 @@ pub async fn load_or_make(data: &Path, providers: &Registry) -> io::Result<DemoA
 /// # Errors
 /// As the store.
 pub async fn store(demo: &DemoAccount, accounts: &dyn AccountStore) -> Result<(), PortError> {
-    let api_key_sha256_hex = hex::encode(Sha256::digest(&demo.api_key));
-    if accounts.account_of_api_key(&api_key_sha256_hex).await?.is_none() {
-        accounts.put_api_key(&demo.account, &api_key_sha256_hex).await?;
-    }
+    // Again at every start: data folders from before there were items for accounts get theirs.
+    accounts.put_api_key(&demo.account, &secret_sha256_hex(&demo.api_key)).await?;
     for (provider, keys) in &demo.providers {
         if accounts.credentials(&demo.account, provider).await?.is_none() {
             let key_set = KeySet::new("sandbox", keys.key_set.clone());
@@ -64,7 +61,7 @@ pub async fn store(demo: &DemoAccount, accounts: &dyn AccountStore) -> Result<()
 fn new_account() -> DemoAccount {
     DemoAccount {
         account: "demo".to_owned(),
-        api_key: format!("pb_test_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
+        api_key: random_api_key("pb_test_"),
         user: "demo-user".to_owned(),
         providers: BTreeMap::new(),
     }

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use super::StartError;
 use super::dynamodb::DynamoDb;
+use super::endpoint::Endpoint;
 use super::gateway::hub::Hub;
 use super::internal::{self, Services};
 use super::queue::{Redrive, Store};
@@ -77,7 +78,12 @@ impl Embedded {
 
     /// What makes the AWS SDK's clients talk to it.
     pub fn sdk_config(&self) -> SdkConfig {
-        internal::sdk_config(self.address, &self.access_key_id)
+        self.endpoint().sdk_config()
+    }
+
+    /// Where it is, for other processes of the same owner.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint { address: self.address, access_key_id: self.access_key_id.clone() }
     }
 
     /// Its tables and queues, and these providers beside the built-in ones.
@@ -92,7 +98,7 @@ impl Embedded {
             websocket_endpoint: self.endpoint_url(),
             dynamodb_endpoint: None,
             sqs_endpoint: None,
-            tables: TableNames::with_prefix("paybell-"),
+            tables: table_names(),
             providers,
         }
     }
@@ -104,6 +110,11 @@ impl Embedded {
     pub fn order_changes(&self) -> Result<Vec<EventRecord>, String> {
         stream::records(&self.dynamodb, &self.config(Vec::new()).tables.orders)
     }
+}
+
+/// The tables of one machine.
+pub(crate) fn table_names() -> TableNames {
+    TableNames::with_prefix("paybell-")
 }
 
 async fn create_queues(store: &Store) -> Result<(), StartError> {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StartError;
+use super::endpoint::Endpoint;
 
 /// The data folder, locked until this is dropped or the process ends, however it ends.
 pub struct DataFolder {
@@ -27,7 +28,11 @@ impl DataFolder {
         builder.create(path).map_err(failed)?;
         let lock = File::create(path.join("lock")).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                // What says otherwise was left by a process that is gone.
+                Endpoint::remove(path).map_err(failed)?;
+                Ok(Self { path: path.to_owned(), _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(StartError::FolderInUse(folder())),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         }

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use super::dynamodb::DynamoDb;
 use super::embedded::{CALLBACKS_QUEUE, Embedded, HINTS_QUEUE, NOTIFY_DEAD_LETTERS};
+use super::endpoint::Endpoint;
 use super::folder::DataFolder;
 use super::functions::{Functions, TRIGGER_TIMEOUT};
 use super::gateway::{self, Gateway};
@@ -56,6 +57,7 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
     let adapters = Adapters::with_clients(&clients, &config);
     let demo = accounts::load_or_make(folder.path(), &adapters.providers).await?;
     accounts::store(&demo, adapters.accounts.as_ref()).await?;
+    services.endpoint().write(folder.path())?;
 
     let (stop, stopping) = watch::channel(false);
     let way_out = Arc::new(HttpsTransport::new(HttpsLimits::QUESTION));
@@ -87,7 +89,7 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
         while tasks.join_next().await.is_some() {}
     })
     .await;
-    Ok(())
+    Ok(Endpoint::remove(folder.path())?)
 }
 
 async fn bind(port: u16) -> Result<TcpListener, StartError> {

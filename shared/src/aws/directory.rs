@@ -1,0 +1,258 @@
+//! The accounts table as operators change it: accounts are made once, credentials by whoever has read them last.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+
+use super::accounts::{
+    ACCOUNT, CREATED_AT, DynamoAccounts, INLINE, SECRET, SECRET_VERSION, VERSION, account_key, api_key_key,
+    credentials_key,
+};
+use super::error::{port_error, unreadable};
+use super::items::{Item, decompose_key};
+use super::secret_writer::SecretWriter;
+use super::secrets::SecretPointer;
+use super::tables::PARTITION_KEY;
+use crate::callback::{Credentials, UnixSeconds};
+use crate::ports::{PortError, Saved};
+
+pub use super::secret_writer::SecretPlace;
+
+/// The accounts of one deployment.
+pub struct AccountDirectory {
+    client: Client,
+    accounts: DynamoAccounts,
+    secrets: Option<SecretWriter>,
+    table: String,
+}
+
+/// An account's credentials for a provider as they were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCredentials {
+    /// The key sets; none when the account does not use the provider yet.
+    pub credentials: Credentials,
+    version: Option<u64>,
+}
+
+/// What the directory tells of an account without reading any credentials.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// When it was made, where that was written down.
+    pub created_at: Option<UnixSeconds>,
+    /// How many API keys it has.
+    pub api_keys: usize,
+    /// The providers that it has credentials for.
+    pub providers: Vec<String>,
+}
+
+/// The outcome of making an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It is new.
+    Yes,
+    /// There is one of this name.
+    Exists,
+}
+
+impl AccountDirectory {
+    /// The directory in a table; credentials are kept in `secrets`, and in the table itself without that.
+    pub fn new(
+        (client, secrets_client): (Client, aws_sdk_secretsmanager::Client),
+        table: impl Into<String>,
+        secrets: Option<SecretPlace>,
+    ) -> Self {
+        let table = table.into();
+        Self {
+            accounts: DynamoAccounts::new(client.clone(), secrets_client.clone(), &table),
+            client,
+            secrets: secrets.map(|place| SecretWriter::new(secrets_client, place)),
+            table,
+        }
+    }
+
+    /// Makes an account with its first API key, whose hash alone is stored.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn create(
+        &self,
+        account: &str,
+        api_key_sha256_hex: &str,
+        now: UnixSeconds,
+    ) -> Result<Created, PortError> {
+        let put = |key: String| {
+            let put = Put::builder()
+                .table_name(&self.table)
+                .item(PARTITION_KEY, AttributeValue::S(key))
+                .item(ACCOUNT, AttributeValue::S(account.to_owned()))
+                .item(CREATED_AT, AttributeValue::N(now.0.to_string()))
+                .condition_expression("attribute_not_exists(#pk)")
+                .expression_attribute_names("#pk", PARTITION_KEY)
+                .build()
+                .expect("every part of the item is given");
+            TransactWriteItem::builder().put(put).build()
+        };
+        let request = self
+            .client
+            .transact_write_items()
+            .transact_items(put(account_key(account)))
+            .transact_items(put(api_key_key(api_key_sha256_hex)));
+        match request.send().await {
+            Ok(_) => Ok(Created::Yes),
+            Err(error) if error.as_service_error().is_some_and(is_condition_failed) => Ok(Created::Exists),
+            Err(error) => Err(port_error("TransactWriteItems", &error)),
+        }
+    }
+
+    /// Whether there is an account of this name.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn exists(&self, account: &str) -> Result<bool, PortError> {
+        Ok(self.accounts.item(account_key(account)).await?.is_some())
+    }
+
+    /// All accounts by name. It reads the whole table, which holds a few items for each account.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn list(&self) -> Result<BTreeMap<String, AccountSummary>, PortError> {
+        let mut accounts: BTreeMap<String, AccountSummary> = BTreeMap::new();
+        let mut start = None;
+        loop {
+            let request = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .projection_expression("#pk, #account, #created_at")
+                .expression_attribute_names("#pk", PARTITION_KEY)
+                .expression_attribute_names("#account", ACCOUNT)
+                .expression_attribute_names("#created_at", CREATED_AT)
+                .set_exclusive_start_key(start);
+            let output = request.send().await.map_err(|error| port_error("Scan", &error))?;
+            output.items().iter().try_for_each(|item| count(&mut accounts, item))?;
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                accounts.values_mut().for_each(|account| account.providers.sort());
+                return Ok(accounts);
+            }
+        }
+    }
+
+    /// An account's credentials for a provider, to be changed and put back.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn credentials(&self, account: &str, provider: &str) -> Result<StoredCredentials, PortError> {
+        let Some(item) = self.accounts.item(credentials_key(account, provider)).await? else {
+            return Ok(StoredCredentials { credentials: Credentials::default(), version: None });
+        };
+        let version = match item.get(VERSION) {
+            None => None,
+            Some(AttributeValue::N(number)) => Some(number.parse().map_err(|_| unreadable("account"))?),
+            Some(_) => return Err(unreadable("account")),
+        };
+        Ok(StoredCredentials { credentials: self.accounts.credentials_of(&item).await?, version })
+    }
+
+    /// Puts credentials back, unless somebody else has changed them since they were read. The secret is written first:
+    /// whoever finds the pointer finds what it points to.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn replace(
+        &self,
+        account: &str,
+        provider: &str,
+        stored: &StoredCredentials,
+    ) -> Result<Saved, PortError> {
+        let text = serde_json::to_string(&stored.credentials).map_err(|_| unreadable("credentials"))?;
+        let pointer = match &self.secrets {
+            Some(secrets) => Some(secrets.write(account, provider, text.clone()).await?),
+            None => None,
+        };
+        self.save(&credentials_key(account, provider), stored.version, pointer, text).await
+    }
+
+    async fn save(
+        &self,
+        key: &str,
+        version: Option<u64>,
+        pointer: Option<SecretPointer>,
+        text: String,
+    ) -> Result<Saved, PortError> {
+        let number = |number: u64| AttributeValue::N(number.to_string());
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PARTITION_KEY, AttributeValue::S(key.to_owned()))
+            .expression_attribute_names("#inline", INLINE)
+            .expression_attribute_names("#secret", SECRET)
+            .expression_attribute_names("#secret_version", SECRET_VERSION)
+            .expression_attribute_names("#version", VERSION)
+            .expression_attribute_values(":next", number(version.unwrap_or_default() + 1));
+        request = match pointer {
+            Some(SecretPointer { name, version }) => request
+                .update_expression(
+                    "SET #version = :next, #secret = :name, #secret_version = :id REMOVE #inline",
+                )
+                .expression_attribute_values(":name", AttributeValue::S(name))
+                .expression_attribute_values(":id", AttributeValue::S(version)),
+            None => request
+                .update_expression("SET #version = :next, #inline = :text REMOVE #secret, #secret_version")
+                .expression_attribute_values(":text", AttributeValue::S(text)),
+        };
+        request = match version {
+            Some(read) => request
+                .condition_expression("#version = :read")
+                .expression_attribute_values(":read", number(read)),
+            None => request.condition_expression("attribute_not_exists(#version)"),
+        };
+        match request.send().await {
+            Ok(_) => Ok(Saved::Yes),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(Saved::LostRace)
+            }
+            Err(error) => Err(port_error("UpdateItem", &error)),
+        }
+    }
+}
+
+fn is_condition_failed(error: &TransactWriteItemsError) -> bool {
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
+    cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
+}
+
+fn count(accounts: &mut BTreeMap<String, AccountSummary>, item: &Item) -> Result<(), PortError> {
+    let text = |attribute: &str| match item.get(attribute) {
+        Some(AttributeValue::S(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let key = text(PARTITION_KEY).and_then(decompose_key).ok_or_else(|| unreadable("account"))?;
+    match key.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [INLINE, account, provider] => {
+            accounts.entry(account.to_owned()).or_default().providers.push(provider.to_owned());
+        }
+        ["api_key", _] => {
+            let account = text(ACCOUNT).ok_or_else(|| unreadable("account"))?;
+            accounts.entry(account.to_owned()).or_default().api_keys += 1;
+        }
+        [ACCOUNT, account] => {
+            let created_at = match item.get(CREATED_AT) {
+                Some(AttributeValue::N(seconds)) => seconds.parse().ok().map(UnixSeconds),
+                _ => None,
+            };
+            accounts.entry(account.to_owned()).or_default().created_at = created_at;
+        }
+        _ => {}
+    }
+    Ok(())
+}
