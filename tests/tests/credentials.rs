@@ -7,6 +7,7 @@ use paybell_shared::providers::Provider;
 use paybell_shared::sandbox::SandboxKeys;
 use paybell_tests::accounts::paid;
 use paybell_tests::command::{Said, paybell};
+use paybell_tests::conformance::repository;
 use paybell_tests::{World, logs};
 use serde_json::{Value, json};
 
@@ -139,4 +140,32 @@ async fn credentials_that_cannot_work_are_refused_when_they_are_put() {
     let nowhere = empty.path().join("nothing");
     paybell(&nowhere, &["account", "list"], "").await.refused("there is nothing in the data folder");
     assert!(!nowhere.exists(), "a listing has made a folder");
+}
+
+/// What the README shows of it does what it says, command by command.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_readme_run() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("### Your account with a provider\n").unwrap();
+    let (section, _) = section.split_once("\n### ").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let secret_file = folder.path().join("signing-secret.txt");
+    let blocks = section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let mut said = Vec::new();
+    for line in blocks.flat_map(str::lines) {
+        if let Some(secret) = line.strip_prefix("printf %s ") {
+            std::fs::write(&secret_file, secret.strip_suffix(" > signing-secret.txt").unwrap()).unwrap();
+            continue;
+        }
+        let command = line.strip_prefix("cargo run -- ").unwrap();
+        let command = command.replace("signing-secret.txt", &secret_file.to_string_lossy());
+        let arguments: Vec<&str> = command.split(' ').collect();
+        said.push(paybell(&folder.path().join("data"), &arguments, "").await.ok());
+    }
+    let [key, put, listed, next, retired] = said.try_into().unwrap();
+    assert!(key.starts_with("pb_live_"), "{key}");
+    assert!(put.contains("/callbacks/shop/stripe"), "{put}");
+    assert!(listed.contains("active") && listed.contains("secret") && !listed.contains("whsec"), "{listed}");
+    assert!(next.contains("`second` is put") && next.contains("first, second"), "{next}");
+    assert!(retired.contains("`first` is retired") && retired.contains(": second."), "{retired}");
 }

@@ -39,6 +39,7 @@ const QUIET: &[&str] = &[
     "aws_runtime=warn",
     "aws_sdk_apigatewaymanagement=warn",
     "aws_sdk_dynamodb=warn",
+    "aws_sdk_secretsmanager=warn",
     "aws_sdk_sqs=warn",
     "aws_sigv4=warn",
     "aws_smithy_http_client=warn",
