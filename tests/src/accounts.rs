@@ -86,8 +86,9 @@ pub fn new_account(name: String, providers: BTreeMap<String, SandboxKeys>) -> De
 
 /// Writes a new account's API key and credentials, as the commands do.
 pub async fn write(directory: &AccountDirectory, account: &DemoAccount) {
-    let made = directory.create(&account.account, &secret_sha256_hex(&account.api_key), SystemClock.now());
-    assert_eq!(made.await, Ok(Created::Yes), "the directory takes accounts");
+    let hash = secret_sha256_hex(&account.api_key);
+    let made = directory.create(&account.account, &hash, SystemClock.now()).await;
+    assert_eq!(made, Ok(Created::Yes), "the directory takes accounts");
     let writes = account.providers.iter().map(|(provider, keys)| async move {
         let mut stored = directory.credentials(&account.account, provider).await?;
         let added = stored.credentials.add(Some("sandbox"), keys.key_set.clone(), SystemClock.now());

@@ -46,12 +46,17 @@ impl World {
 
     /// As [`World::start`]; on this machine so talkative that a leak into the log would show.
     pub async fn start_talkative() -> Self {
-        Self::start_with(Options { log_filter: Some("trace".to_owned()), ..Options::default() }).await
+        Self::start_with(talkative()).await
     }
 
     /// A Paybell on this machine, whatever the environment names, with a fresh data folder.
     pub async fn start_on_this_machine() -> Self {
         Self::on_this_machine(Options::default()).await
+    }
+
+    /// As [`World::start_on_this_machine`], so talkative that a leak into the log would show.
+    pub async fn start_talkative_on_this_machine() -> Self {
+        Self::on_this_machine(talkative()).await
     }
 
     async fn start_with(options: Options) -> Self {
@@ -255,6 +260,10 @@ impl World {
         let sent = self.sent.lock().expect("no holder of this lock panics");
         logs::assert_clean(&log, &self.demo, &sent);
     }
+}
+
+fn talkative() -> Options {
+    Options { log_filter: Some("trace".to_owned()), ..Options::default() }
 }
 
 /// The body that registers the order of `facts`.

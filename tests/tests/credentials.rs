@@ -8,6 +8,7 @@ use paybell_shared::sandbox::SandboxKeys;
 use paybell_tests::accounts::paid;
 use paybell_tests::command::{Said, paybell};
 use paybell_tests::conformance::repository;
+use paybell_tests::place::data_arguments;
 use paybell_tests::{World, logs};
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ struct Shop {
 
 impl Shop {
     async fn run(&mut self, arguments: &[&str], stdin: &str) -> Said {
-        let said = paybell(&self.world.server.data(), arguments, stdin).await;
+        let said = paybell(&self.world.place.arguments(), arguments, stdin).await;
         self.said += &format!("{arguments:?}\n{}\n{}\n", said.stdout, said.stderr);
         said
     }
@@ -47,13 +48,13 @@ impl Shop {
 
     /// Stops Paybell; what it remembers of credentials is gone when it starts again.
     async fn stop(&mut self) {
-        assert!(self.world.server.stop().await.success());
+        assert!(self.world.server_mut().stop().await.success());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_connected_and_its_keys_are_changed() {
-    let mut shop = Shop { world: World::start_talkative().await, said: String::new() };
+    let mut shop = Shop { world: World::start_talkative_on_this_machine().await, said: String::new() };
     let provider = shop.world.provider("wechatpay_v3");
     let [first, second, third] = [(); 3].map(|()| provider.sandbox.generate());
 
@@ -85,20 +86,20 @@ async fn an_account_is_connected_and_its_keys_are_changed() {
     shop.run(&["credentials", "retire", SHOP, provider.name, "first"], "").await.refused("second, third");
     let expected = json!([["first", "retired"], ["second", "active"], ["third", "active"]]);
     assert_eq!(shop.key_sets(provider).await, expected);
-    shop.world.server.restart().await;
+    shop.world.server_mut().restart().await;
     assert_eq!(shop.key_sets(provider).await, expected);
     assert_eq!(shop.status(provider, &first, "four").await, 401);
     assert_eq!(shop.status(provider, &second, "five").await, 200);
     assert_eq!(shop.status(provider, &third, "six").await, 200);
 
     // Killed: the file that says where it was is stale, and the lock is free.
-    shop.world.server.kill().await;
+    shop.world.server_mut().kill().await;
     let accounts = shop.run(&["account", "list", "--json"], "").await.json();
     let names: Vec<&str> =
         accounts.as_array().unwrap().iter().map(|one| one["account"].as_str().unwrap()).collect();
     assert_eq!(names, ["demo", SHOP]);
     assert_eq!(accounts[1]["providers"], json!([provider.name]));
-    shop.world.server.restart().await;
+    shop.world.server_mut().restart().await;
 
     let mut secrets = vec![api_key];
     for keys in [&first, &second, &third] {
@@ -106,14 +107,14 @@ async fn an_account_is_connected_and_its_keys_are_changed() {
     }
     for secret in secrets {
         assert!(!shop.said.contains(&secret), "a command has said a secret:\n{}", shop.said);
-        assert!(!shop.world.server.log().contains(&secret), "a secret is in the log");
+        assert!(!shop.world.server().log().contains(&secret), "a secret is in the log");
     }
-    shop.world.assert_log_is_clean();
+    shop.world.assert_log_is_clean().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_cannot_work_are_refused_when_they_are_put() {
-    let mut shop = Shop { world: World::start().await, said: String::new() };
+    let mut shop = Shop { world: World::start_on_this_machine().await, said: String::new() };
     shop.run(&["account", "create", SHOP], "").await.ok();
     for (arguments, words) in [
         (&["nobody", "stripe", "--field", "secret=x"][..], "`paybell account create nobody`"),
@@ -138,7 +139,9 @@ async fn credentials_that_cannot_work_are_refused_when_they_are_put() {
     assert!(listed.contains("paybell credentials put shop-1 PROVIDER"), "{listed}");
     let empty = tempfile::tempdir().unwrap();
     let nowhere = empty.path().join("nothing");
-    paybell(&nowhere, &["account", "list"], "").await.refused("there is nothing in the data folder");
+    paybell(&data_arguments(&nowhere), &["account", "list"], "")
+        .await
+        .refused("there is nothing in the data folder");
     assert!(!nowhere.exists(), "a listing has made a folder");
 }
 
@@ -151,6 +154,7 @@ async fn the_commands_of_the_readme_run() {
     let folder = tempfile::tempdir().unwrap();
     let secret_file = folder.path().join("signing-secret.txt");
     let blocks = section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let place = data_arguments(&folder.path().join("data"));
     let mut said = Vec::new();
     for line in blocks.flat_map(str::lines) {
         if let Some(secret) = line.strip_prefix("printf %s ") {
@@ -160,7 +164,7 @@ async fn the_commands_of_the_readme_run() {
         let command = line.strip_prefix("cargo run -- ").unwrap();
         let command = command.replace("signing-secret.txt", &secret_file.to_string_lossy());
         let arguments: Vec<&str> = command.split(' ').collect();
-        said.push(paybell(&folder.path().join("data"), &arguments, "").await.ok());
+        said.push(paybell(&place, &arguments, "").await.ok());
     }
     let [key, put, listed, next, retired] = said.try_into().unwrap();
     assert!(key.starts_with("pb_live_"), "{key}");

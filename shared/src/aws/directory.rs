@@ -106,6 +106,23 @@ impl AccountDirectory {
         }
     }
 
+    /// Whether there is such a directory at all.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn is_deployed(&self) -> Result<bool, PortError> {
+        let request = self.client.get_item().table_name(&self.table);
+        match request.key(PARTITION_KEY, AttributeValue::S(account_key(""))).send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(port_error("GetItem", &error)),
+        }
+    }
+
     /// Whether there is an account of this name.
     ///
     /// # Errors

@@ -64,6 +64,8 @@ pub(crate) enum AccountsError {
     NoFolder(String),
     #[error("another process uses the data folder {0} and does not answer: try again")]
     FolderBusy(String),
+    #[error("there is no stage `{stage}` in {region}, or not in this AWS account: `infra/deploy` makes one")]
+    NoStage { stage: String, region: String },
     #[error("no AWS region is set: set AWS_REGION, or `region` in the profile")]
     NoRegion,
     #[error(

@@ -72,6 +72,10 @@ async fn open_stage(stage: &str, kms_key_id: Option<String>) -> Result<Opened, A
     let secrets = SecretPlace { stage: stage.to_owned(), kms_key_id };
     let table = format!("paybell-{stage}-accounts");
     let directory = AccountDirectory::new(account_clients(&sdk_config), table, Some(secrets));
+    if !directory.is_deployed().await? {
+        let region = sdk_config.region().map(ToString::to_string).unwrap_or_default();
+        return Err(AccountsError::NoStage { stage: stage.to_owned(), region });
+    }
     Ok(Opened { directory, _embedded: None })
 }
 
@@ -89,7 +93,7 @@ async fn open_folder(data: &Path, make: bool) -> Result<Opened, AccountsError> {
         // The lock says that a process has the folder, and only that process has left the file.
         if let Some(running) = Endpoint::read(data) {
             let directory = directory(&running);
-            if directory.exists("").await.is_ok() {
+            if directory.is_deployed().await == Ok(true) {
                 return Ok(Opened { directory, _embedded: None });
             }
         }
