@@ -34,14 +34,6 @@ pub async fn sdk_config() -> SdkConfig {
         .await
 }
 
-/// The configuration of an operator's command, as the AWS command line finds it: environment variables, the shared
-/// `config` and `credentials` files with their profiles (keys, roles to assume, `credential_process`, web identity), a
-/// container's or an instance's role. Single sign-on is left to `aws configure export-credentials`.
-pub async fn operator_sdk_config() -> SdkConfig {
-    let https = Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https();
-    aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await
-}
-
 /// One client for each service. Those that need TLS share one connector.
 #[derive(Clone, Debug)]
 pub struct Clients {

@@ -9,6 +9,7 @@ mod directory;
 mod error;
 mod inbox;
 mod items;
+mod operator;
 mod orders;
 mod pusher;
 mod queue;
@@ -27,13 +28,14 @@ use crate::ports::{
 use crate::providers::Registry;
 
 pub use accounts::DynamoAccounts;
-pub use clients::{Clients, account_clients, operator_sdk_config, sdk_config};
+pub use clients::{Clients, account_clients, sdk_config};
 pub use connections::DynamoConnections;
 pub use directory::{AccountDirectory, AccountSummary, Created, SecretPlace, StoredCredentials};
 pub use inbox::DynamoInbox;
 pub use items::order_from_stream_image;
 #[cfg(feature = "sandbox")]
 pub use items::order_to_stream_image;
+pub use operator::{StageError, accounts_of_stage};
 pub use orders::DynamoOrders;
 pub use pusher::GatewayPusher;
 pub use queue::{SqsDeadLetters, SqsQueue};

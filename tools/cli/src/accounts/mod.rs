@@ -13,6 +13,7 @@ use std::io;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
+use paybell_shared::aws::StageError;
 use paybell_shared::callback::{ACCOUNT_BYTES_MAX, RotationError, UnixSeconds, is_account_name};
 use paybell_shared::ports::{Clock, PortError, SystemClock};
 use paybell_shared::providers::KeyProblem;
@@ -64,15 +65,8 @@ pub(crate) enum AccountsError {
     NoFolder(String),
     #[error("another process uses the data folder {0} and does not answer: try again")]
     FolderBusy(String),
-    #[error("there is no stage `{stage}` in {region}, or not in this AWS account: `infra/deploy` makes one")]
-    NoStage { stage: String, region: String },
-    #[error("no AWS region is set: set AWS_REGION, or `region` in the profile")]
-    NoRegion,
-    #[error(
-        "there are no AWS credentials ({0}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; after \
-             `aws sso login` run `eval \"$(aws configure export-credentials --format env)\"`"
-    )]
-    NoAwsCredentials(String),
+    #[error("{0}")]
+    Stage(#[from] StageError),
     #[error("cannot open the data folder: {0}")]
     Start(#[from] Box<StartError>),
     #[error("the accounts could not be reached or changed: {0}")]

@@ -4,9 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_credential_types::provider::ProvideCredentials;
 use clap::Args;
-use paybell_shared::aws::{AccountDirectory, SecretPlace, account_clients, operator_sdk_config, tables};
+use paybell_shared::aws::{AccountDirectory, account_clients, accounts_of_stage, tables};
 use paybell_shared::ports::{Clock, SystemClock};
 
 use super::AccountsError;
@@ -55,28 +54,12 @@ pub(super) async fn open(
     make: bool,
 ) -> Result<Opened, AccountsError> {
     match &stage.stage {
-        Some(stage) => open_stage(stage, kms_key_id).await,
+        Some(stage) => {
+            let directory = accounts_of_stage(stage, kms_key_id).await?;
+            Ok(Opened { directory, _embedded: None })
+        }
         None => open_folder(&place.data, make).await,
     }
-}
-
-async fn open_stage(stage: &str, kms_key_id: Option<String>) -> Result<Opened, AccountsError> {
-    let sdk_config = operator_sdk_config().await;
-    if sdk_config.region().is_none() {
-        return Err(AccountsError::NoRegion);
-    }
-    if let Some(provider) = sdk_config.credentials_provider() {
-        let found = provider.provide_credentials().await;
-        found.map_err(|error| AccountsError::NoAwsCredentials(error.to_string()))?;
-    }
-    let secrets = SecretPlace { stage: stage.to_owned(), kms_key_id };
-    let table = format!("paybell-{stage}-accounts");
-    let directory = AccountDirectory::new(account_clients(&sdk_config), table, Some(secrets));
-    if !directory.is_deployed().await? {
-        let region = sdk_config.region().map(ToString::to_string).unwrap_or_default();
-        return Err(AccountsError::NoStage { stage: stage.to_owned(), region });
-    }
-    Ok(Opened { directory, _embedded: None })
 }
 
 async fn open_folder(data: &Path, make: bool) -> Result<Opened, AccountsError> {
