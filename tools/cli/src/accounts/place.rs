@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use paybell_shared::aws::{AccountDirectory, account_clients, accounts_of_stage, tables};
-use paybell_shared::ports::{Clock, SystemClock};
+use paybell_shared::aws::{AccountDirectory, account_clients, accounts_of_stage};
+use paybell_shared::ports::SystemClock;
 
 use super::AccountsError;
 use crate::Place;
@@ -40,7 +40,7 @@ fn stage_name(text: &str) -> Result<String, String> {
 /// An open directory; a folder that was opened for it stays locked as long as this lives.
 pub(super) struct Opened {
     pub directory: AccountDirectory,
-    _embedded: Option<Embedded>,
+    _served: Option<(Embedded, DataFolder)>,
 }
 
 /// Opens the directory that is meant. A data folder that does not exist yet is made only with `make`.
@@ -56,7 +56,7 @@ pub(super) async fn open(
     match &stage.stage {
         Some(stage) => {
             let directory = accounts_of_stage(stage, kms_key_id).await?;
-            Ok(Opened { directory, _embedded: None })
+            Ok(Opened { directory, _served: None })
         }
         None => open_folder(&place.data, make).await,
     }
@@ -77,7 +77,7 @@ async fn open_folder(data: &Path, make: bool) -> Result<Opened, AccountsError> {
         if let Some(running) = Endpoint::read(data) {
             let directory = directory(&running);
             if directory.is_deployed().await == Ok(true) {
-                return Ok(Opened { directory, _embedded: None });
+                return Ok(Opened { directory, _served: None });
             }
         }
         tokio::time::sleep(TRY_EVERY).await;
@@ -87,11 +87,8 @@ async fn open_folder(data: &Path, make: bool) -> Result<Opened, AccountsError> {
 
 /// Nothing runs on the folder: its tables are served from here as long as the command takes.
 async fn open_stopped(folder: DataFolder) -> Result<Opened, AccountsError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let embedded = Embedded::start(folder, &clock).await?;
-    let (dynamodb, _) = account_clients(&embedded.endpoint.sdk_config());
-    tables::create_missing(&dynamodb, &table_names()).await?;
-    Ok(Opened { directory: directory(&embedded.endpoint), _embedded: Some(embedded) })
+    let embedded = Embedded::start(&folder.dynamodb(), &folder.queue(), Arc::new(SystemClock)).await?;
+    Ok(Opened { directory: directory(&embedded.endpoint()), _served: Some((embedded, folder)) })
 }
 
 fn directory(endpoint: &Endpoint) -> AccountDirectory {
