@@ -64,7 +64,8 @@ impl Secrets {
         let request = self.client.get_secret_value().secret_id(&pointer.name).version_id(&pointer.version);
         let output = request.send().await.map_err(|error| {
             match error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) {
-                true => PortError::Permanent(
+                // As with a missing table: it is wanted once somebody has repaired it.
+                true => PortError::Transient(
                     "GetSecretValue: the accounts table names a secret or a version of it that is not there; \
                      put the credentials again"
                         .to_owned(),

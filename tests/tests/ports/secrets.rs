@@ -182,16 +182,17 @@ async fn a_secret_that_cannot_be_read_is_an_error_and_its_message_stays_out() {
     let cloud = Cloud::start().await;
     let stored = cloud.put("first").await;
     let accounts = cloud.accounts();
-    for (refusal, transient, words) in [
-        ((400, "AccessDeniedException"), false, "GetSecretValue: AccessDeniedException"),
-        ((400, "DecryptionFailure"), false, "GetSecretValue: DecryptionFailure"),
-        ((400, "ResourceNotFoundException"), false, "put the credentials again"),
-        ((400, "ThrottlingException"), true, "GetSecretValue: ThrottlingException"),
-        ((500, "InternalServiceError"), true, "GetSecretValue: InternalServiceError"),
+    for (refusal, words) in [
+        ((400, "AccessDeniedException"), "GetSecretValue: AccessDeniedException"),
+        ((400, "DecryptionFailure"), "GetSecretValue: DecryptionFailure"),
+        ((400, "ResourceNotFoundException"), "put the credentials again"),
+        ((400, "ThrottlingException"), "GetSecretValue: ThrottlingException"),
+        ((500, "InternalServiceError"), "GetSecretValue: InternalServiceError"),
     ] {
         cloud.secrets.refuse(Some(refusal));
         let error = accounts.credentials("shop", "stripe").await.unwrap_err();
-        assert_eq!(matches!(error, PortError::Transient(_)), transient, "{error}");
+        // Somebody can repair each of them, and then it is read.
+        assert!(matches!(error, PortError::Transient(_)), "{error}");
         let text = error.to_string();
         assert!(text.contains(words) && !text.contains("may be secret"), "{text}");
     }
