@@ -47,12 +47,14 @@ pub struct Ports {
 
 impl Ports {
     /// The ports on AWS.
-    pub fn new(adapters: &Adapters) -> Self {
+    pub fn new(
+        adapters: &Adapters,
+        providers: Arc<Registry>) -> Self {
         Self {
             orders: adapters.orders.clone(),
             callbacks: adapters.callbacks.clone(),
             hints: adapters.hints.clone(),
-            providers: adapters.providers.clone(),
+            providers,
             random: Arc::new(SystemRandom::default()),
         }
     }

@@ -1,18 +1,20 @@
 //! The `apply` function as a Lambda binary.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use apply_function::{Ports, handle};
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use paybell_shared::aws::Adapters;
+use paybell_shared::config::registry_from_env;
 use paybell_shared::ports::SystemClock;
 use paybell_shared::telemetry::{self, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let telemetry = &telemetry::init("apply");
-    let ports = &Ports::new(&Adapters::from_env().await?);
+    let ports = &Ports::new(&Adapters::from_env()?, Arc::new(registry_from_env()?));
     run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let (payload, context) = event.into_parts();
         let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);

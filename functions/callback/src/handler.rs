@@ -39,13 +39,15 @@ pub struct Ports {
 
 impl Ports {
     /// The ports on AWS, and the way out to providers' keys.
-    pub fn new(adapters: &Adapters) -> Self {
+    pub fn new(
+        adapters: &Adapters,
+        providers: Arc<Registry>) -> Self {
         let fetcher = Fetcher::new(Arc::new(HttpsTransport::new(HttpsLimits::KEY)), Arc::new(SystemClock));
         Self {
             accounts: adapters.accounts.clone(),
             callbacks: adapters.callbacks.clone(),
             keys: Arc::new(FetchedKeys::new(fetcher, Arc::new(SystemClock))),
-            providers: adapters.providers.clone(),
+            providers,
         }
     }
 }

@@ -12,7 +12,7 @@ use paybell_shared::telemetry::{self, Trigger};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let telemetry = &telemetry::init("notify");
-    let ports = &Ports::new(&Adapters::from_env().await?);
+    let ports = &Ports::new(&Adapters::from_env()?);
     run(service_fn(move |event: LambdaEvent<Event>| async move {
         let (payload, context) = event.into_parts();
         let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);

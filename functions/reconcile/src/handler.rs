@@ -58,7 +58,10 @@ pub struct Ports {
 
 impl Ports {
     /// The ports on AWS, with this way to the providers.
-    pub fn new(adapters: &Adapters, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        adapters: &Adapters,
+        providers: Arc<Registry>,
+        transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
         let fetcher = Fetcher::new(transport, clock.clone());
         Self {
             accounts: adapters.accounts.clone(),
@@ -66,7 +69,7 @@ impl Ports {
             hints: adapters.hints.clone(),
             tokens: Arc::new(AccessTokens::new(fetcher.clone(), clock)),
             fetcher,
-            providers: adapters.providers.clone(),
+            providers,
             recent: Arc::default(),
             random: Arc::new(SystemRandom::default()),
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use paybell_shared::aws::Adapters;
+use paybell_shared::config::registry_from_env;
 use paybell_shared::https::{HttpsLimits, HttpsTransport};
 use paybell_shared::ports::SystemClock;
 use paybell_shared::telemetry::{self, Trigger};
@@ -15,7 +16,7 @@ use reconcile_function::{Ports, handle};
 async fn main() -> Result<(), Error> {
     let telemetry = &telemetry::init("reconcile");
     let transport = Arc::new(HttpsTransport::new(HttpsLimits::QUESTION));
-    let ports = &Ports::new(&Adapters::from_env().await?, transport, Arc::new(SystemClock));
+    let ports = &Ports::new(&Adapters::from_env()?, Arc::new(registry_from_env()?), transport, Arc::new(SystemClock));
     run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let (payload, context) = event.into_parts();
         let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);

@@ -25,7 +25,6 @@ use crate::ports::{
     AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, DeadLetters, HintQueue, Inbox, OrderStore,
     Pusher, SystemClock,
 };
-use crate::providers::Registry;
 
 pub use accounts::DynamoAccounts;
 pub use clients::{Clients, account_clients, sdk_config};
@@ -40,7 +39,7 @@ pub use orders::DynamoOrders;
 pub use pusher::GatewayPusher;
 pub use queue::{SqsDeadLetters, SqsQueue};
 
-/// One adapter for each port, and the providers.
+/// One adapter for each port.
 #[derive(Clone)]
 pub struct Adapters {
     /// Accounts' credentials and API keys, cached for a short while.
@@ -59,8 +58,6 @@ pub struct Adapters {
     pub connections: Arc<dyn ConnectionStore>,
     /// Sends to open WebSockets.
     pub pusher: Arc<dyn Pusher>,
-    /// The built-in providers and the configured ones.
-    pub providers: Arc<Registry>,
 }
 
 impl Adapters {
@@ -68,9 +65,9 @@ impl Adapters {
     ///
     /// # Errors
     /// [`ConfigError`] when a variable is missing.
-    pub async fn from_env() -> Result<Self, ConfigError> {
+    pub fn from_env() -> Result<Self, ConfigError> {
         let config = Config::from_env()?;
-        Ok(Self::new(&sdk_config().await, &config))
+        Ok(Self::new(&sdk_config(), &config))
     }
 
     /// Adapters to where `sdk_config` and `config` say.
@@ -105,7 +102,6 @@ impl Adapters {
                 &config.tables.connections,
             )),
             pusher: Arc::new(GatewayPusher::new(clients.websocket.clone())),
-            providers: Arc::new(Registry::new(config.providers.clone())),
         }
     }
 }

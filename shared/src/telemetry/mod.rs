@@ -54,7 +54,7 @@ mod xray;
 use std::env;
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -113,7 +113,7 @@ where
 {
     // Lambda knows a level above all that we have.
     let level = if level.eq_ignore_ascii_case("fatal") { "error" } else { level };
-    let wanted = EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into()).parse_lossy(level);
+    let wanted = level.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::ERROR));
     let always = filter_fn(|metadata| lines::is_metric(metadata) || lines::is_invocation(metadata))
         .with_max_level_hint(LevelFilter::INFO);
     tracing_subscriber::registry().with(lines.with_filter(wanted.or(always)))
