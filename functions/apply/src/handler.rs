@@ -47,9 +47,7 @@ pub struct Ports {
 
 impl Ports {
     /// The ports on AWS.
-    pub fn new(
-        adapters: &Adapters,
-        providers: Arc<Registry>) -> Self {
+    pub fn new(adapters: &Adapters, providers: Arc<Registry>) -> Self {
         Self {
             orders: adapters.orders.clone(),
             callbacks: adapters.callbacks.clone(),

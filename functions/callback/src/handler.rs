@@ -39,9 +39,7 @@ pub struct Ports {
 
 impl Ports {
     /// The ports on AWS, and the way out to providers' keys.
-    pub fn new(
-        adapters: &Adapters,
-        providers: Arc<Registry>) -> Self {
+    pub fn new(adapters: &Adapters, providers: Arc<Registry>) -> Self {
         let fetcher = Fetcher::new(Arc::new(HttpsTransport::new(HttpsLimits::KEY)), Arc::new(SystemClock));
         Self {
             accounts: adapters.accounts.clone(),

@@ -61,7 +61,9 @@ impl Ports {
     pub fn new(
         adapters: &Adapters,
         providers: Arc<Registry>,
-        transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let fetcher = Fetcher::new(transport, clock.clone());
         Self {
             accounts: adapters.accounts.clone(),

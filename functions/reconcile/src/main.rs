@@ -16,7 +16,8 @@ use reconcile_function::{Ports, handle};
 async fn main() -> Result<(), Error> {
     let telemetry = &telemetry::init("reconcile");
     let transport = Arc::new(HttpsTransport::new(HttpsLimits::QUESTION));
-    let ports = &Ports::new(&Adapters::from_env()?, Arc::new(registry_from_env()?), transport, Arc::new(SystemClock));
+    let ports =
+        &Ports::new(&Adapters::from_env()?, Arc::new(registry_from_env()?), transport, Arc::new(SystemClock));
     run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         let (payload, context) = event.into_parts();
         let deadline_ms = i64::try_from(context.deadline).unwrap_or(i64::MAX);

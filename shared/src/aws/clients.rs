@@ -34,7 +34,9 @@ pub fn sdk_config() -> SdkConfig {
     config.set_behavior_version(Some(BehaviorVersion::latest()));
     config.set_region(variable("AWS_REGION").map(Region::new));
     config.set_endpoint_url(variable("AWS_ENDPOINT_URL"));
-    config.credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new())).build()
+    config
+        .credentials_provider(SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new()))
+        .build()
 }
 
 /// One client for each service. Those that need TLS share one connector.

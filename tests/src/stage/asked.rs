@@ -83,7 +83,7 @@ async fn answer(stage: &str) {
     let (clients, config) = clients(stage, &read_addresses(), &Aws::from_env().await).await;
     let adapters = Adapters::with_clients(&clients, &config);
     let transport = Arc::clone(&PROVIDERS);
-    let ports = reconcile_function::Ports::new(&adapters, transport, Arc::new(SystemClock));
+    let ports = reconcile_function::Ports::new(&adapters, Arc::default(), transport, Arc::new(SystemClock));
     loop {
         let received = clients
             .sqs

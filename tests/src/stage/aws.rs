@@ -24,7 +24,7 @@ impl Aws {
     /// Region, credentials and, for an emulator, the address as `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY` and `AWS_ENDPOINT_URL` say.
     pub async fn from_env() -> Self {
-        Self { sdk_config: paybell_shared::aws::sdk_config().await, http: reqwest::Client::new() }
+        Self { sdk_config: paybell_shared::aws::sdk_config(), http: reqwest::Client::new() }
     }
 
     /// The configuration for clients.

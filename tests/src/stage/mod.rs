@@ -230,7 +230,6 @@ async fn clients(stage: &str, addresses: &Addresses, aws: &Aws) -> (Clients, Con
         websocket_endpoint: addresses.websocket.replacen("ws", "http", 1),
         dynamodb_endpoint: None,
         sqs_endpoint: None,
-        providers: Vec::new(),
     };
     let clients = Clients::new(aws.sdk_config(), &config);
     for (name, address) in [

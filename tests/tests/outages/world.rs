@@ -53,7 +53,7 @@ impl World {
             .await
             .unwrap_or_else(|error| panic!("the embedded services do not start: {error}"));
         let proxy = FaultProxy::start(&embedded.endpoint_url()).await;
-        let config = embedded.config(Vec::new());
+        let config = embedded.config();
         let clients = Clients::new(&embedded.sdk_config(), &config);
         let direct = Adapters::with_clients(&clients, &config);
         let sdk_config = embedded.sdk_config().to_builder().endpoint_url(proxy.endpoint_url()).build();
@@ -70,8 +70,8 @@ impl World {
             sqs: clients.sqs,
             config,
             sdk_config,
-            callback: callback_function::Ports::new(&proxied),
-            apply: apply_function::Ports::new(&proxied),
+            callback: callback_function::Ports::new(&proxied, Arc::default()),
+            apply: apply_function::Ports::new(&proxied, Arc::default()),
             notify: notify_function::Ports::new(&proxied),
             provider,
             keys,
@@ -86,7 +86,7 @@ impl World {
 
     /// Forgets the credentials that `callback` remembers.
     pub fn restart_callback(&mut self) {
-        self.callback = callback_function::Ports::new(&self.fresh_adapters());
+        self.callback = callback_function::Ports::new(&self.fresh_adapters(), Arc::default());
     }
 
     /// The provider says that an order is paid; the status that it gets.

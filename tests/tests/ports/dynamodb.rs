@@ -48,7 +48,6 @@ impl EmbeddedDynamoDb {
             websocket_endpoint: endpoint.to_owned(),
             dynamodb_endpoint: Some(endpoint.to_owned()),
             sqs_endpoint: Some(endpoint.to_owned()),
-            providers: Vec::new(),
         };
         Self { clients: Clients::new(&sdk_config(endpoint), &config), config }
     }

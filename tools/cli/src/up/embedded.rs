@@ -11,7 +11,6 @@ use paybell_shared::aws::{Clients, tables};
 use paybell_shared::config::{Config, TableNames};
 use paybell_shared::ports::Clock;
 use paybell_shared::ports::redelivery::{RECEIVES_MAX, VISIBILITY_TIMEOUT_SECONDS};
-use paybell_shared::providers::Provider;
 use tokio::net::TcpListener;
 
 use super::StartError;
@@ -64,7 +63,7 @@ impl Embedded {
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let embedded = Self { dynamodb, store, hub, address, access_key_id };
-        let config = embedded.config(Vec::new());
+        let config = embedded.config();
         let clients = Clients::new(&embedded.sdk_config(), &config);
         tables::create_missing(&clients.dynamodb, &config.tables).await?;
         create_queues(&embedded.store).await?;
@@ -86,8 +85,8 @@ impl Embedded {
         Endpoint { address: self.address, access_key_id: self.access_key_id.clone() }
     }
 
-    /// Its tables and queues, and these providers beside the built-in ones.
-    pub fn config(&self, providers: Vec<&'static Provider>) -> Config {
+    /// Its tables and queues.
+    pub fn config(&self) -> Config {
         let queue_url = |name: &str| format!("http://{}/000000000000/{name}", self.address);
         Config {
             callbacks_queue_url: queue_url(CALLBACKS_QUEUE),
@@ -99,7 +98,6 @@ impl Embedded {
             dynamodb_endpoint: None,
             sqs_endpoint: None,
             tables: table_names(),
-            providers,
         }
     }
 
@@ -108,7 +106,7 @@ impl Embedded {
     /// # Errors
     /// What the engine says.
     pub fn order_changes(&self) -> Result<Vec<EventRecord>, String> {
-        stream::records(&self.dynamodb, &self.config(Vec::new()).tables.orders)
+        stream::records(&self.dynamodb, &self.config().tables.orders)
     }
 }
 

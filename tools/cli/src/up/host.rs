@@ -11,6 +11,7 @@ use paybell_shared::aws::{Adapters, Clients};
 use paybell_shared::config::TableNames;
 use paybell_shared::https::{HttpsLimits, HttpsTransport};
 use paybell_shared::ports::{Clock, SystemClock, SystemRandom};
+use paybell_shared::providers::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -45,24 +46,24 @@ const STOP_MAX: Duration = Duration::from_secs(4);
 pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartError> {
     // Whoever has seen `/health` answer may stop us, so the signals are heard before that.
     let told_to_stop = stop_signal()?;
-    let providers = configuration::read(config_file)?;
+    let providers = Arc::new(Registry::new(configuration::read(config_file)?));
     let folder = DataFolder::open(&place.data)?;
     let public = bind(place.port).await?;
     // With port 0 the system chooses.
     let place = Place { port: public.local_addr()?.port(), ..place.clone() };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let services = Embedded::start(&folder.dynamodb(), &folder.queue(), Arc::clone(&clock)).await?;
-    let config = services.config(providers);
+    let config = services.config();
     let clients = Clients::new(&services.sdk_config(), &config);
     let adapters = Adapters::with_clients(&clients, &config);
-    let demo = accounts::load_or_make(folder.path(), &adapters.providers).await?;
+    let demo = accounts::load_or_make(folder.path(), &providers).await?;
     accounts::store(&demo, adapters.accounts.as_ref()).await?;
     services.endpoint().write(folder.path())?;
 
     let (stop, stopping) = watch::channel(false);
     let way_out = Arc::new(HttpsTransport::new(HttpsLimits::QUESTION));
     let sandbox = Arc::new(Sandbox::new(&demo, way_out));
-    let functions = functions(&adapters, &sandbox, &clock);
+    let functions = functions(&adapters, &providers, &sandbox, &clock);
     let mut tasks = start_triggers(&functions, &services, &config.tables, &clock, &stopping);
     let gateway = Gateway {
         functions,
@@ -71,11 +72,11 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
         dynamodb: services.dynamodb.clone(),
         sandbox,
         clock,
-        about: help::about(&place, &demo, &adapters.providers).into(),
+        about: help::about(&place, &demo, &providers).into(),
         stopping: stopping.clone(),
     };
     let mut serving = tokio::spawn(serve_publicly(public, gateway, stopping));
-    say_ready(&help::what_to_try(&place, &demo, &adapters.providers), &help::address(&place)).await?;
+    say_ready(&help::what_to_try(&place, &demo, &providers), &help::address(&place)).await?;
 
     tokio::select! {
         () = told_to_stop => tracing::info!("stopping"),
@@ -100,7 +101,12 @@ async fn bind(port: u16) -> Result<TcpListener, StartError> {
 }
 
 /// The handlers with the ports that their Lambda binaries give them.
-fn functions(adapters: &Adapters, sandbox: &Arc<Sandbox>, clock: &Arc<dyn Clock>) -> Functions {
+fn functions(
+    adapters: &Adapters,
+    providers: &Arc<Registry>,
+    sandbox: &Arc<Sandbox>,
+    clock: &Arc<dyn Clock>,
+) -> Functions {
     macro_rules! function {
         ($crate_name:ident, |$event:pat_param, $ports:ident, $clock:ident| $call:expr) => {
             function!($crate_name::Ports::new(adapters), |$event, $ports, $clock| $call)
@@ -117,9 +123,10 @@ fn functions(adapters: &Adapters, sandbox: &Arc<Sandbox>, clock: &Arc<dyn Clock>
     let orders_ports = Arc::new(orders_function::Ports::new(adapters));
     let orders_clock = Arc::clone(clock);
     Functions {
-        callback: function!(callback_function, |event, ports, clock| {
-            callback_function::handle(event, &ports, clock.now())
-        }),
+        callback: function!(
+            callback_function::Ports::new(adapters, Arc::clone(providers)),
+            |event, ports, clock| { callback_function::handle(event, &ports, clock.now()) }
+        ),
         orders: Arc::new(move |event| {
             let (ports, clock, random) =
                 (Arc::clone(&orders_ports), Arc::clone(&orders_clock), Arc::clone(&random));
@@ -130,11 +137,19 @@ fn functions(adapters: &Adapters, sandbox: &Arc<Sandbox>, clock: &Arc<dyn Clock>
         connections: function!(connections_function, |event, ports, clock| {
             connections_function::handle(event, &ports, clock.now())
         }),
-        apply: function!(apply_function, |(event, deadline_ms), ports, clock| {
-            apply_function::handle(event, &ports, clock.as_ref(), deadline_ms)
-        }),
+        apply: function!(
+            apply_function::Ports::new(adapters, Arc::clone(providers)),
+            |(event, deadline_ms), ports, clock| {
+                apply_function::handle(event, &ports, clock.as_ref(), deadline_ms)
+            }
+        ),
         reconcile: function!(
-            reconcile_function::Ports::new(adapters, Arc::clone(sandbox) as _, Arc::clone(clock)),
+            reconcile_function::Ports::new(
+                adapters,
+                Arc::clone(providers),
+                Arc::clone(sandbox) as _,
+                Arc::clone(clock)
+            ),
             |(event, deadline_ms), ports, clock| {
                 reconcile_function::handle(event, &ports, clock.as_ref(), deadline_ms)
             }

@@ -100,7 +100,6 @@ fn client(address: std::net::SocketAddr, access_key_id: &str) -> Client {
         websocket_endpoint: format!("http://{address}"),
         dynamodb_endpoint: None,
         sqs_endpoint: None,
-        providers: Vec::new(),
     };
     paybell_shared::aws::Clients::new(&sdk_config(address, access_key_id), &config).sqs
 }
