@@ -51,8 +51,7 @@ impl World {
         let embedded = Embedded::start(&dynamodb, &queue, Arc::new(SystemClock)).await;
         let embedded = embedded.unwrap_or_else(|error| panic!("the services do not start: {error}"));
         let meter = Meter::start(&embedded.endpoint_url()).await;
-        let config =
-            Config { websocket_endpoint: meter.endpoint_url().to_owned(), ..embedded.config(Vec::new()) };
+        let config = Config { websocket_endpoint: meter.endpoint_url().to_owned(), ..embedded.config() };
         let clients = Clients::new(&embedded.sdk_config(), &config);
         let direct = Adapters::with_clients(&clients, &config);
         let metered: SdkConfig =
@@ -65,8 +64,8 @@ impl World {
         direct.accounts.put_api_key(ACCOUNT, &secret_sha256_hex(API_KEY)).await.expect("it is stored");
         Self {
             orders: orders_function::Ports::new(&adapters()),
-            callback: callback_function::Ports::new(&adapters()),
-            apply: apply_function::Ports::new(&adapters()),
+            callback: callback_function::Ports::new(&adapters(), Arc::default()),
+            apply: apply_function::Ports::new(&adapters(), Arc::default()),
             notify: notify_function::Ports::new(&adapters()),
             connections: connections_function::Ports::new(&adapters()),
             meter,
