@@ -69,8 +69,19 @@ impl SecretWriter {
     }
 
     /// The id of the new version; `None` when there is no such secret.
+    ///
+    /// A secret that is waiting to be deleted, as after a stage of the same name, is kept: it takes nothing meanwhile.
     async fn put(&self, name: &str, text: String) -> Result<Option<String>, PortError> {
-        match self.client.put_secret_value().secret_id(name).secret_string(text).send().await {
+        let request = || self.client.put_secret_value().secret_id(name).secret_string(text.clone()).send();
+        let mut put = request().await;
+        if let Err(error) = &put
+            && error.as_service_error().is_some_and(|error| error.is_invalid_request_exception())
+        {
+            let restored = self.client.restore_secret().secret_id(name).send().await;
+            restored.map_err(|error| port_error("RestoreSecret", &error))?;
+            put = request().await;
+        }
+        match put {
             Ok(output) => Ok(output.version_id),
             Err(error)
                 if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) =>

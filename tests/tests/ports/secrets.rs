@@ -25,6 +25,8 @@ struct Held {
     secrets: BTreeMap<String, BTreeMap<String, String>>,
     tags: Value,
     calls: Vec<String>,
+    /// Whether all secrets wait to be deleted.
+    deleted: bool,
     /// What reading is refused with.
     refusal: Option<(u16, &'static str)>,
 }
@@ -66,6 +68,11 @@ async fn perform(State(StandIn(held)): State<StandIn>, headers: HeaderMap, body:
     let name = if operation == "CreateSecret" { text("Name") } else { text("SecretId") };
     let exists = held.secrets.contains_key(&name);
     match operation.as_str() {
+        "RestoreSecret" if exists => {
+            held.deleted = false;
+            return ([(header::CONTENT_TYPE, "application/x-amz-json-1.1")], "{}").into_response();
+        }
+        _ if exists && held.deleted => return error(400, "InvalidRequestException"),
         "CreateSecret" if exists => return error(400, "ResourceExistsException"),
         "CreateSecret" => held.tags = input["Tags"].clone(),
         "PutSecretValue" | "GetSecretValue" if !exists => return error(400, "ResourceNotFoundException"),
@@ -156,6 +163,21 @@ async fn the_table_points_to_a_version_that_is_fetched_once() {
     let mut attributes: Vec<&str> = item.keys().map(String::as_str).collect();
     attributes.sort_unstable();
     assert_eq!(attributes, ["pk", "secret", "secret_version", "version"], "no credentials in the table");
+}
+
+/// # Source
+/// AWS Secrets Manager API reference, "PutSecretValue" and "RestoreSecret": a deleted secret takes no value until it is
+/// restored.
+#[tokio::test]
+async fn a_secret_that_waits_to_be_deleted_is_kept() {
+    let cloud = Cloud::start().await;
+    cloud.put("first").await;
+    cloud.secrets.0.lock().unwrap().deleted = true;
+    // A new stage of the same name, whose table knows nothing of it.
+    let renewed = Cloud { database: Cloud::start().await.database, ..cloud };
+    let second = renewed.put("second").await;
+    assert_eq!(renewed.secrets.calls("RestoreSecret"), 1);
+    assert_eq!(renewed.accounts().credentials("shop", "stripe").await, Ok(Some(second)));
 }
 
 #[tokio::test]
