@@ -86,11 +86,11 @@ impl Rule {
         Self { percent, ..self }
     }
 
-    fn fault_for(&mut self, call: &Call, content: &[u8]) -> Option<Fault> {
+    fn fault_for(&mut self, call: &Call) -> Option<Fault> {
         let is_other = |wanted: &Option<String>, is: &str| wanted.as_ref().is_some_and(|wanted| wanted != is);
         let mentions = |text: &String| {
             call.address.contains(text.as_str())
-                || content.windows(text.len()).any(|window| window == text.as_bytes())
+                || call.content.windows(text.len()).any(|window| window == text.as_bytes())
         };
         let is_meant = !is_other(&self.service, &call.service)
             && !is_other(&self.operation, &call.operation)
@@ -119,6 +119,8 @@ pub struct Call {
     pub operation: String,
     /// Path and query.
     pub address: String,
+    /// The body of the request.
+    pub content: Bytes,
     /// How it was made to fail.
     pub fault: Option<Fault>,
 }
@@ -212,8 +214,8 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 async fn answer(request: Request<Incoming>, shared: &Shared) -> io::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let content = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let mut call = call_of(&parts, &content);
-    call.fault = lock(&shared.rules).iter_mut().find_map(|rule| rule.fault_for(&call, &content));
+    let mut call = call_of(&parts, content.clone());
+    call.fault = lock(&shared.rules).iter_mut().find_map(|rule| rule.fault_for(&call));
     let fault = call.fault;
     lock(&shared.calls).push(call);
     match fault {
@@ -282,19 +284,19 @@ fn forget_hops(headers: &mut HeaderMap) {
     headers.remove(TRANSFER_ENCODING);
 }
 
-fn call_of(parts: &hyper::http::request::Parts, content: &[u8]) -> Call {
+fn call_of(parts: &hyper::http::request::Parts, content: Bytes) -> Call {
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
     // `AWS4-HMAC-SHA256 Credential=ID/DATE/REGION/SERVICE/aws4_request, …`
     let scope = header(AUTHORIZATION.as_str()).and_then(|text| text.split_once("Credential="));
     let service = scope.and_then(|(_, scope)| scope.split('/').nth(3)).unwrap_or_default();
     let address = parts.uri.path_and_query().map_or("/", |address| address.as_str());
     let target = header("x-amz-target").and_then(|target| target.rsplit('.').next());
-    let body = std::str::from_utf8(content).unwrap_or_default();
+    let body = std::str::from_utf8(&content).unwrap_or_default();
     let operation = match target.or_else(|| action(parts.uri.query()?)).or_else(|| action(body)) {
         Some(operation) => operation.to_owned(),
         None => format!("{} {}", parts.method, parts.uri.path()),
     };
-    Call { service: service.to_owned(), operation, address: address.to_owned(), fault: None }
+    Call { service: service.to_owned(), operation, address: address.to_owned(), content, fault: None }
 }
 
 /// The operation in the older query protocol.
@@ -307,14 +309,21 @@ mod tests {
     use super::*;
 
     fn call(service: &str, operation: &str) -> Call {
-        Call { service: service.into(), operation: operation.into(), address: "/".into(), fault: None }
+        let content = Bytes::from_static(b"in the inbox");
+        Call {
+            service: service.into(),
+            operation: operation.into(),
+            address: "/".into(),
+            content,
+            fault: None,
+        }
     }
 
     #[test]
     fn a_rule_means_what_it_says() {
         let throttled = || Rule::new(Fault::Refuse("ThrottlingException"));
-        let pattern = |mut rule: Rule, call: &Call, content: &[u8]| -> String {
-            (0..8).map(|_| if rule.fault_for(call, content).is_some() { 'x' } else { '.' }).collect()
+        let pattern = |mut rule: Rule, call: &Call| -> String {
+            (0..8).map(|_| if rule.fault_for(call).is_some() { 'x' } else { '.' }).collect()
         };
         let put = call("dynamodb", "PutItem");
         for (rule, expected) in [
@@ -329,7 +338,7 @@ mod tests {
             (throttled().mentioning("inbox"), "xxxxxxxx"),
             (throttled().mentioning("orders"), "........"),
         ] {
-            assert_eq!(pattern(rule.clone(), &put, b"in the inbox"), expected, "{rule:?}");
+            assert_eq!(pattern(rule.clone(), &put), expected, "{rule:?}");
         }
     }
 }

@@ -185,6 +185,21 @@ impl Stage {
         purge.send().await.unwrap_or_else(|error| panic!("the hints cannot be deleted: {error:?}"));
     }
 
+    /// Puts any text into the queue of callbacks.
+    pub async fn enqueue(&self, body: &str) {
+        let send = self.clients.sqs.send_message().queue_url(&self.config.callbacks_queue_url);
+        let sent = send.message_body(body).send().await;
+        sent.unwrap_or_else(|error| panic!("the queue takes no message: {error:?}"));
+    }
+
+    /// Texts of dead letters of callbacks, at most ten, which stay where they are.
+    pub async fn callback_dead_letters(&self) -> Vec<String> {
+        let receive = self.clients.sqs.receive_message().queue_url(&self.config.callbacks_dead_letters_url);
+        let received = receive.max_number_of_messages(10).visibility_timeout(0).send().await;
+        let received = received.unwrap_or_else(|error| panic!("the dead letters cannot be read: {error:?}"));
+        received.messages.unwrap_or_default().into_iter().filter_map(|message| message.body).collect()
+    }
+
     /// A function's name.
     pub fn function(&self, name: &str) -> String {
         format!("paybell-{}-{name}", self.name)

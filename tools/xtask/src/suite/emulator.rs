@@ -13,6 +13,7 @@ use super::{Done, StepError, TestCount};
 use crate::python;
 
 const STAGE: &str = "suite";
+const OUTAGES_STAGE: &str = "outages";
 const REGION: &str = "us-east-1";
 /// The emulator runs the functions on this machine.
 const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
@@ -21,6 +22,9 @@ const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "
 const SUITE: &[&str] = &["scenarios", "references", "refusals", "listening", "hints"];
 /// What shows the stage as it is deployed, with its own `reconcile`, which the suite turns off.
 const STAGE_ALONE: &str = "stage";
+/// What makes AWS fail for the functions of a stage, at the port that this variable names.
+const STAGE_OUTAGES: &str = "stage_outages";
+const PROXY_PORT_VARIABLE: &str = "PAYBELL_FAULT_PROXY_PORT";
 
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(15);
@@ -35,42 +39,90 @@ const KEEPER: &str = "trap : TERM; \"$@\" & cat; kill -TERM 0; wait";
 /// # Errors
 /// [`StepError`] when Python's tools cannot be installed, the stage cannot be deployed or taken down, or a test fails.
 pub fn run(root: &Path) -> Result<Done, StepError> {
+    in_emulator(root, STAGE, None, |stage| {
+        stage.deploy()?;
+        let suite = stage.test(SUITE).run_tests();
+        let alone = stage.test(&[STAGE_ALONE]).run_tests();
+        let destroyed = stage.program("infra/destroy", &[stage.name, "--delete-data"]).run();
+        let count = [count_of(suite)?, count_of(alone)?].into_iter().sum();
+        destroyed?;
+        Ok(Done::Tested(count))
+    })
+}
+
+/// Deploys to an emulator whose functions look for AWS at a port of their own, where the tests inject faults.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_outages(root: &Path) -> Result<Done, StepError> {
+    let proxy_port = free_port()?;
+    in_emulator(root, OUTAGES_STAGE, Some(proxy_port), |stage| {
+        stage.deploy()?;
+        stage.test(&[STAGE_OUTAGES]).env(PROXY_PORT_VARIABLE, proxy_port.to_string()).run_tests()
+    })
+}
+
+fn in_emulator(
+    root: &Path,
+    name: &'static str,
+    functions_port: Option<u16>,
+    test: impl FnOnce(&Stage) -> Result<Done, StepError>,
+) -> Result<Done, StepError> {
     let tools = tools_folder()?;
     let venv = python::environment(root, "emulator-venv", "tests/emulator/requirements.txt")?;
-    let folder = tools.join("emulator");
+    let folder = tools.join("emulator").join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(folder.join("tmp"))?;
-    let emulator = Emulator::start(&venv, &folder)?;
-    let tested = deploy_and_test(root, &emulator, &folder);
+    let emulator = Emulator::start(&venv, &folder, functions_port)?;
+    let outputs = folder.join("outputs.json");
+    let tested = test(&Stage { root, name, emulator: &emulator, outputs });
     if tested.is_err() {
         println!("the emulator's log, {}, ends with:\n{}", emulator.log.display(), emulator.log_tail());
     }
     tested
 }
 
-fn deploy_and_test(root: &Path, emulator: &Emulator, folder: &Path) -> Result<Done, StepError> {
-    let outputs = folder.join("outputs.json");
-    let outputs_text = outputs.to_string_lossy();
-    let stage = |cargo: Cargo| in_stage(cargo, emulator, &outputs);
-    let deploy = [STAGE, "--arch", ARCHITECTURE, "--outputs", &outputs_text, "--", "LogLevel=DEBUG"];
-    stage(Cargo::program(root, root.join("infra/deploy"), &deploy)).run()?;
-    let suite = stage(tests(root, SUITE)).run_tests();
-    let alone = stage(tests(root, &[STAGE_ALONE])).run_tests();
-    let destroy = [STAGE, "--delete-data"];
-    let destroyed = stage(Cargo::program(root, root.join("infra/destroy"), &destroy)).run();
-    let count = [count_of(suite)?, count_of(alone)?].into_iter().sum();
-    destroyed?;
-    Ok(Done::Tested(count))
+/// A stage on an emulator.
+struct Stage<'a> {
+    root: &'a Path,
+    name: &'static str,
+    emulator: &'a Emulator,
+    outputs: PathBuf,
 }
 
-/// The tests of these names; those that want a stage are ignored elsewhere.
-fn tests(root: &Path, names: &[&str]) -> Cargo {
-    let mut arguments = vec!["test", "--locked", "--package", "paybell-tests", "--no-fail-fast"];
-    names.iter().for_each(|name| arguments.extend(["--test", name]));
-    arguments.extend(["--", "--include-ignored"]);
-    Cargo::new(root, &arguments)
+impl Stage<'_> {
+    fn deploy(&self) -> Result<Done, StepError> {
+        let outputs = self.outputs.to_string_lossy();
+        let arguments = [self.name, "--arch", ARCHITECTURE, "--outputs", &outputs, "--", "LogLevel=DEBUG"];
+        self.program("infra/deploy", &arguments).run()
+    }
+
+    /// The tests of these names; those that want a stage are ignored elsewhere.
+    fn test(&self, names: &[&str]) -> Cargo {
+        let mut arguments = vec!["test", "--locked", "--package", "paybell-tests", "--no-fail-fast"];
+        names.iter().for_each(|name| arguments.extend(["--test", name]));
+        arguments.extend(["--", "--include-ignored"]);
+        self.with_names(Cargo::new(self.root, &arguments))
+    }
+
+    fn program(&self, path: &str, arguments: &[&str]) -> Cargo {
+        self.with_names(Cargo::program(self.root, self.root.join(path), arguments))
+    }
+
+    /// With everything that names the stage to the AWS tools, the scripts and the tests, and nothing of another one.
+    fn with_names(&self, cargo: Cargo) -> Cargo {
+        cargo
+            .without("AWS_")
+            .env("AWS_ENDPOINT_URL", self.emulator.address())
+            .env("AWS_REGION", REGION)
+            .env("AWS_DEFAULT_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("PAYBELL_STAGE_UNDER_TEST", self.name)
+            .env("PAYBELL_STAGE_OUTPUTS", &self.outputs)
+    }
 }
 
 fn count_of(tested: Result<Done, StepError>) -> Result<TestCount, StepError> {
@@ -78,19 +130,6 @@ fn count_of(tested: Result<Done, StepError>) -> Result<TestCount, StepError> {
         Done::Tested(count) => Ok(count),
         Done::All | Done::Except(_) => Ok(TestCount::default()),
     }
-}
-
-/// With everything that names the stage to the AWS tools, the scripts and the tests, and nothing of another one.
-fn in_stage(cargo: Cargo, emulator: &Emulator, outputs: &Path) -> Cargo {
-    cargo
-        .without("AWS_")
-        .env("AWS_ENDPOINT_URL", emulator.address())
-        .env("AWS_REGION", REGION)
-        .env("AWS_DEFAULT_REGION", REGION)
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("PAYBELL_STAGE_UNDER_TEST", STAGE)
-        .env("PAYBELL_STAGE_OUTPUTS", outputs)
 }
 
 /// A running emulator. Dropping it stops it.
@@ -101,11 +140,15 @@ struct Emulator {
 }
 
 impl Emulator {
-    fn start(venv: &Path, folder: &Path) -> Result<Self, StepError> {
+    /// Its functions look for AWS at `functions_port` if there is one, else at the emulator itself.
+    fn start(venv: &Path, folder: &Path, functions_port: Option<u16>) -> Result<Self, StepError> {
         let port = free_port()?;
         let log = folder.join("emulator.log");
         let output = File::create(&log)?;
-        let address = address(port);
+        // Functions may do what their roles say, and nothing else. But the emulator asks for an action of its own for
+        // `ChangeMessageVisibilityBatch`, by which functions give back what failed; in AWS, `ChangeMessageVisibility`
+        // is enough for that, and there is no other action.
+        let enforces_roles = functions_port.is_none();
         // Functions inherit its environment, so a variable that the template forgets must not come in here.
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh"])
@@ -115,10 +158,9 @@ impl Emulator {
             .env("HOME", folder)
             .env("TMPDIR", folder.join("tmp"))
             .env("GATEWAY_PORT", port.to_string())
-            .env("AWS_ENDPOINT_URL", &address)
+            .env("AWS_ENDPOINT_URL", address(functions_port.unwrap_or(port)))
             .env("MINISTACK_HOST", "127.0.0.1")
-            // Functions may do what their roles say, and nothing else.
-            .env("AUTH", "true")
+            .env("AUTH", enforces_roles.to_string())
             .current_dir(folder)
             .process_group(0)
             .stdin(Stdio::piped())
@@ -127,7 +169,7 @@ impl Emulator {
             .spawn()?;
         let mut emulator = Self { keeper, port, log };
         emulator.wait_until_ready()?;
-        println!("the emulator runs at {address}");
+        println!("the emulator runs at {}", emulator.address());
         Ok(emulator)
     }
 

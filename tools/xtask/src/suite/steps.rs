@@ -37,6 +37,11 @@ pub const STEPS: &[Step] = &[
         about: "a deploy to an AWS emulator, and the end-to-end suite there",
         run: emulator::run,
     },
+    Step {
+        name: "outages",
+        about: "a deploy to an AWS emulator that fails for the functions",
+        run: emulator::run_outages,
+    },
     Step { name: "doc-tests", about: "examples in the documentation", run: doc_tests },
 ];
 
