@@ -125,6 +125,7 @@ pub(crate) struct CredentialRule {
     pub about: String,
     /// What the sandbox holds for it, where any text that is made up would not do.
     #[serde(default)]
+    #[cfg_attr(not(feature = "sandbox"), allow(dead_code, reason = "a description says it all the same"))]
     pub sandbox: Option<Value>,
 }
 
