@@ -13,6 +13,7 @@ pub mod fixtures;
 pub mod listener;
 pub mod logs;
 pub mod place;
+pub mod queue;
 pub mod server;
 pub mod stage;
 pub mod storm;

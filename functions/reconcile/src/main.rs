@@ -31,13 +31,7 @@ async fn main() -> Result<(), Error> {
 }
 
 fn trigger(event: &SqsEvent) -> Trigger<'_> {
-    let arn = event.records.first().and_then(|message| message.event_source_arn.as_deref());
-    Trigger::Queue {
-        arn: arn.unwrap_or_default(),
-        trace_headers: event
-            .records
-            .iter()
-            .map(|message| message.attributes.get("AWSTraceHeader").map(String::as_str))
-            .collect(),
-    }
+    Trigger::queue(
+        event.records.iter().map(|message| (message.event_source_arn.as_deref(), &message.attributes)),
+    )
 }

@@ -10,7 +10,7 @@ use super::accounts::{
     ACCOUNT, CREATED_AT, DynamoAccounts, INLINE, SECRET, SECRET_VERSION, VERSION, account_key, api_key_key,
     credentials_key,
 };
-use super::error::{port_error, unreadable};
+use super::error::{port_error, saved, unreadable};
 use super::items::{Item, decompose_key};
 use super::secret_writer::SecretWriter;
 use super::secrets::SecretPointer;
@@ -229,17 +229,7 @@ impl AccountDirectory {
                 .expression_attribute_values(":read", number(read)),
             None => request.condition_expression("attribute_not_exists(#version)"),
         };
-        match request.send().await {
-            Ok(_) => Ok(Saved::Yes),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(Saved::LostRace)
-            }
-            Err(error) => Err(port_error("UpdateItem", &error)),
-        }
+        saved(request.send().await)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 
-use crate::ports::PortError;
+use crate::ports::{PortError, Saved};
 
 /// What says that the request itself is at fault. Everything else passes by itself, or when somebody repairs the
 /// deployment: a missing permission or table is no reason to set aside what will be wanted once it is there.
@@ -36,6 +37,18 @@ pub(super) fn port_error<E: ProvideErrorMetadata>(
             classify(operation, context.raw().status().as_u16(), context.err().code())
         }
         _ => PortError::Transient(format!("{operation}: unreadable response")),
+    }
+}
+
+/// What came of an `UpdateItem` that is done only on the version that was read.
+pub(super) fn saved(
+    outcome: Result<UpdateItemOutput, SdkError<UpdateItemError, HttpResponse>>,
+) -> Result<Saved, PortError> {
+    let lost_race = |error: &UpdateItemError| error.is_conditional_check_failed_exception();
+    match outcome {
+        Ok(_) => Ok(Saved::Yes),
+        Err(error) if error.as_service_error().is_some_and(lost_race) => Ok(Saved::LostRace),
+        Err(error) => Err(port_error("UpdateItem", &error)),
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 
-use super::error::{port_error, unreadable};
+use super::error::{port_error, saved, unreadable};
 use super::items::{
     Item, REFERENCE_ITEM, compose_key, order_from_item, order_key, order_to_item, reference_from_item,
     subject_to_text,
@@ -147,17 +147,7 @@ impl OrderStore for DynamoOrders {
                 .expression_attribute_names("#version", "version")
                 .expression_attribute_values(":version", AttributeValue::N(order.version.to_string()))
         };
-        match request.send().await {
-            Ok(_) => Ok(Saved::Yes),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(Saved::LostRace)
-            }
-            Err(error) => Err(port_error("UpdateItem", &error)),
-        }
+        saved(request.send().await)
     }
 
     async fn tie(&self, reference: &Reference, subject: &Subject) -> Result<ReferenceRecord, PortError> {

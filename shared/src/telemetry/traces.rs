@@ -3,6 +3,7 @@
 //! # Source
 //! OpenTelemetry Semantic Conventions: "FaaS spans", "HTTP spans", "Messaging spans", "AWS SQS".
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -68,6 +69,16 @@ pub enum Trigger<'a> {
         /// How many.
         records: usize,
     },
+}
+
+impl<'a> Trigger<'a> {
+    /// Messages of a queue, by the ARN and the system attributes of each.
+    pub fn queue(messages: impl Iterator<Item = (Option<&'a str>, &'a HashMap<String, String>)>) -> Self {
+        let (arns, trace_headers): (Vec<_>, Vec<_>) = messages
+            .map(|(arn, attributes)| (arn, attributes.get("AWSTraceHeader").map(String::as_str)))
+            .unzip();
+        Self::Queue { arn: arns.into_iter().flatten().next().unwrap_or_default(), trace_headers }
+    }
 }
 
 /// One invocation's span; without traces it is nothing.

@@ -7,7 +7,6 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::Verified;
@@ -15,6 +14,8 @@ use paybell_shared::ports::{Clock as _, FetchResponse, PortError, SystemClock, T
 use paybell_shared::providers::FetchRequest;
 use paybell_shared::sandbox::{Exchange, ProviderApi};
 use tracing_subscriber::EnvFilter;
+
+use crate::queue::event_of;
 
 use super::aws::Aws;
 use super::{Stage, clients, read_addresses};
@@ -111,8 +112,7 @@ async fn consume(
     messages: Vec<Message>,
     ports: &reconcile_function::Ports,
 ) {
-    let mut event = SqsEvent::default();
-    event.records = messages.iter().filter(|message| is_ours(message)).map(record).collect();
+    let event = event_of(messages.iter().filter(|message| is_ours(message)));
     let deadline_ms = SystemClock.now_ms() + BATCH_MS_MAX;
     let response = reconcile_function::handle(event, ports, &SystemClock, deadline_ms).await;
     let failed: Vec<&str> =
@@ -136,16 +136,6 @@ async fn consume(
             tracing::warn!(error, "a hint comes again");
         }
     }
-}
-
-fn record(message: &Message) -> SqsMessage {
-    let mut record = SqsMessage::default();
-    record.message_id = message.message_id.clone();
-    record.receipt_handle = message.receipt_handle.clone();
-    record.body = message.body.clone();
-    let attributes = message.attributes.iter().flatten();
-    record.attributes = attributes.map(|(name, value)| (name.as_str().to_owned(), value.clone())).collect();
-    record
 }
 
 /// Hints of accounts of a process that has ended are nobody's any more.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_lambda_events::dynamodb::EventRecord;
-use aws_sdk_sqs::types::MessageSystemAttributeName;
 use paybell_cli::up::embedded::Embedded;
 use paybell_shared::aws::{Adapters, Clients};
 use paybell_shared::callback::{Credentials, KeySet};
@@ -14,6 +13,7 @@ use paybell_shared::ports::memory::CountingRandom;
 use paybell_shared::ports::{Clock as _, SystemClock, secret_sha256_hex};
 use paybell_shared::providers::{Provider, Registry};
 use paybell_shared::sandbox::{SandboxKeys, SimulatedFacts};
+use paybell_tests::queue;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -183,30 +183,14 @@ impl World {
     async fn apply(&self, count: usize) {
         self.meter.add(Units { invocations: 1.0, sqs: 2.0, ..Units::default() });
         let url = &self.config.callbacks_queue_url;
-        let receive = self.sqs.receive_message().queue_url(url).max_number_of_messages(10);
-        let receive = receive.message_system_attribute_names(MessageSystemAttributeName::All);
-        let messages = receive.send().await.expect("the queue answers").messages.unwrap_or_default();
+        let messages = queue::receive(&self.sqs, url).await;
         assert_eq!(messages.len(), count);
-        let records: Vec<Value> = messages
-            .iter()
-            .map(|message| {
-                let attributes = message.attributes.iter().flatten();
-                let attributes: serde_json::Map<_, _> =
-                    attributes.map(|(name, value)| (name.as_str().to_owned(), json!(value))).collect();
-                json!({
-                    "messageId": message.message_id, "receiptHandle": message.receipt_handle,
-                    "body": message.body, "attributes": attributes,
-                })
-            })
-            .collect();
-        let event = serde_json::from_value(json!({ "Records": records })).expect("it is such an event");
         let deadline_ms = SystemClock.now_ms() + INVOCATION_MS;
-        let response = apply_function::handle(event, &self.apply, &SystemClock, deadline_ms).await;
+        let response =
+            apply_function::handle(queue::event_of(&messages), &self.apply, &SystemClock, deadline_ms).await;
         assert!(response.batch_item_failures.is_empty());
         for message in &messages {
-            let handle = message.receipt_handle.as_ref().expect("messages have handles");
-            let delete = self.sqs.delete_message().queue_url(url).receipt_handle(handle);
-            delete.send().await.expect("the queue answers");
+            queue::delete(&self.sqs, url, message).await;
         }
     }
 

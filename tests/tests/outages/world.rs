@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_lambda_events::dynamodb::EventRecord;
-use aws_sdk_sqs::types::MessageSystemAttributeName;
 use paybell_cli::up::embedded::Embedded;
 use paybell_shared::aws::{Adapters, Clients};
 use paybell_shared::callback::{Credentials, KeySet};
@@ -16,6 +15,7 @@ use paybell_shared::ports::memory::ManualClock;
 use paybell_shared::providers::{Provider, Registry};
 use paybell_shared::sandbox::{SandboxKeys, SimulatedFacts};
 use paybell_tests::fault_proxy::FaultProxy;
+use paybell_tests::queue;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -119,31 +119,16 @@ impl World {
     /// how many of them it reported.
     pub async fn apply(&self) -> (usize, usize) {
         let url = &self.config.callbacks_queue_url;
-        let receive = self.sqs.receive_message().queue_url(url).max_number_of_messages(10);
-        let receive = receive.message_system_attribute_names(MessageSystemAttributeName::All);
-        let messages = receive.send().await.expect("the queue answers").messages.unwrap_or_default();
-        let records: Vec<Value> = messages
-            .iter()
-            .map(|message| {
-                let attributes = message.attributes.iter().flatten();
-                let attributes: serde_json::Map<_, _> =
-                    attributes.map(|(name, value)| (name.as_str().to_owned(), json!(value))).collect();
-                json!({
-                    "messageId": message.message_id, "receiptHandle": message.receipt_handle,
-                    "body": message.body, "attributes": attributes,
-                })
-            })
-            .collect();
-        let event = serde_json::from_value(json!({ "Records": records })).expect("it is such an event");
+        let messages = queue::receive(&self.sqs, url).await;
         let deadline_ms = self.clock.now_ms() + INVOCATION_MS;
-        let response = apply_function::handle(event, &self.apply, self.clock.as_ref(), deadline_ms).await;
+        let response =
+            apply_function::handle(queue::event_of(&messages), &self.apply, self.clock.as_ref(), deadline_ms)
+                .await;
         let failed: Vec<String> =
             response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
         for message in &messages {
             if !failed.contains(message.message_id.as_ref().expect("messages have ids")) {
-                let handle = message.receipt_handle.as_ref().expect("messages have handles");
-                let delete = self.sqs.delete_message().queue_url(url).receipt_handle(handle);
-                delete.send().await.expect("the queue answers");
+                queue::delete(&self.sqs, url, message).await;
             }
         }
         (messages.len(), failed.len())
