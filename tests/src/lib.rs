@@ -7,9 +7,7 @@ pub mod accounts;
 pub mod api;
 pub mod binary;
 pub mod command;
-pub mod conformance;
 pub mod fault_proxy;
-pub mod fixtures;
 pub mod listener;
 pub mod logs;
 pub mod place;
@@ -23,5 +21,6 @@ pub mod world;
 
 pub use api::Api;
 pub use listener::Listener;
+pub use paybell_conformance as conformance;
 pub use server::Server;
 pub use world::World;

@@ -8,13 +8,13 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::{HeaderName, HeaderValue, Method};
 use callback_function::{Ports, handle};
-use paybell_cli::simulate::request::{forge, with_flipped_byte};
-use paybell_cli::verify::vector::Verdict;
 use paybell_shared::callback::{BODY_BYTES_MAX, Origin, Verified};
 use paybell_shared::ports::memory::{MemoryAccounts, MemoryQueue};
 use paybell_shared::ports::{AccountStore, FetchedKeys, PortError};
 use paybell_shared::providers::{Registry, Reply};
 use paybell_shared::sandbox::SignedRequest;
+use paybell_shared::sandbox::request::{forge, with_flipped_byte};
+use paybell_shared::sandbox::vector::Verdict;
 use paybell_tests::conformance::mutations::{MUTATIONS, Must, Mutation, signature_places};
 use paybell_tests::conformance::{ACCOUNT, Case, NOW, cases};
 

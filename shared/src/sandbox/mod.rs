@@ -3,9 +3,12 @@
 pub mod ecdsa_keys;
 pub mod form_body;
 pub mod google_envelope;
+pub mod payload;
 pub mod provider_api;
+pub mod request;
 pub mod rsa_body;
 pub mod rsa_keys;
+pub mod vector;
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,8 @@
 //! `paybell simulate`: signs what a provider would sign, with the demo account's sandbox keys, and sends it.
 
-pub mod payload;
 mod perform;
 pub mod plan;
 mod references;
-pub mod request;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,6 +20,7 @@ use crate::client::{Client, demo_account};
 use crate::demo::DemoAccount;
 use crate::up::configuration;
 
+pub use paybell_shared::sandbox::request;
 pub use perform::{Performance, Performer, Unmet};
 pub use plan::{Delivery, Facts, Outcome, PlanError, Scenario, Step, plan};
 pub use references::order_references;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use paybell_shared::providers::{Provider, Reply};
+use paybell_shared::sandbox::request::callback_path;
 
 use super::plan::{Delivery, Facts, Outcome, Step};
-use super::request::callback_path;
 use crate::client::{Answered, Client, ClientError, OrderView, Registration};
 
 /// Pause between two looks at the order.

@@ -6,12 +6,10 @@ use clap::ValueEnum;
 use paybell_shared::callback::{Credentials, KeySet, Rejection, UnixSeconds, Verified};
 use paybell_shared::domain::{EventKind, Money, MoneyError, PaymentEvent, Reference, SubjectKind};
 use paybell_shared::providers::{MappingError, Provider, Reply};
+use paybell_shared::sandbox::payload::{exchanges, sign_payload, simulated_facts};
+use paybell_shared::sandbox::request::{forge, raw_callback};
 use paybell_shared::sandbox::{Exchange, PayloadError, ProviderApi, SandboxKeys, SignedRequest};
 use thiserror::Error;
-
-use super::request::{forge, raw_callback};
-
-pub use super::payload::{exchanges, sign_payload, simulated_facts};
 
 /// How old the message of [`Scenario::Stale`] is; every protocol that signs a time refuses it.
 pub const STALE_AGE_SECONDS: i64 = 86_400;

@@ -4,10 +4,10 @@ use paybell_shared::callback::{Credentials, KeySet, Origin};
 use paybell_shared::domain::Reference;
 use paybell_shared::providers::Provider;
 use paybell_shared::sandbox::SandboxKeys;
+use paybell_shared::sandbox::payload::{sign_payload, simulated_facts};
+use paybell_shared::sandbox::request::raw_callback;
 
-use super::payload::{sign_payload, simulated_facts};
 use super::plan::Facts;
-use super::request::raw_callback;
 
 /// The references by which a provider's callbacks find an order that they do not name, such as the address that the
 /// money goes to; empty where they name it.

@@ -8,11 +8,11 @@ use paybell_shared::callback::{
 };
 use paybell_shared::domain::PaymentEvent;
 use paybell_shared::providers::Registry;
+use paybell_shared::sandbox::vector::{Verdict, judge, printable};
 use serde_json::{Map, Value};
 
-use super::report::{JsonLine, print_line, printable};
+use super::report::{JsonLine, print_line};
 use super::request::CapturedRequest;
-use super::vector::{Verdict, judge};
 
 /// Judges the requests of a capture and prints what it finds; says whether all are genuine.
 ///

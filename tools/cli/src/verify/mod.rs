@@ -1,10 +1,8 @@
 //! `paybell verify`: checks vector files, or says whether one captured request is genuine.
 
 mod capture;
-mod fields;
 mod report;
 mod request;
-pub mod vector;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,14 +12,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use paybell_shared::callback::UnixSeconds;
 use paybell_shared::providers::Registry;
+use paybell_shared::sandbox::vector::{check_vector, read_vectors};
 use serde_json::Value;
 
 use crate::up::configuration;
 use report::JsonLine;
-use vector::{Vector, Verdict};
 
-pub use fields::{Difference, differences};
-pub use report::{Outcome, weigh};
 pub use request::{CaptureError, CapturedRequest};
 
 /// Options of `paybell verify`.
@@ -119,7 +115,7 @@ fn check_file(registry: &Registry, file: &Path, options: &Options, counts: &mut 
         counts.providers.insert(provider.to_owned());
         let place =
             if name.is_empty() { format!("{file_name} [{index}]") } else { format!("{file_name} {name}") };
-        let (verdict, outcome) = check_vector(registry, &place, value, options.fields);
+        let (verdict, outcome) = check_vector(registry, &place, value, real_now(), options.fields);
         if options.json {
             report::print_line(&JsonLine::new(name, provider, &verdict).text());
         }
@@ -127,35 +123,5 @@ fn check_file(registry: &Registry, file: &Path, options: &Options, counts: &mut 
             if options.json { eprintln!("{line}") } else { report::print_line(line) }
         }
         *(if outcome.passed { &mut counts.passed } else { &mut counts.failed }) += 1;
-    }
-}
-
-/// Reads a vector file.
-///
-/// # Errors
-/// A sentence that names the file and what is wrong with it.
-pub fn read_vectors(file: &Path) -> Result<Vec<Value>, String> {
-    let about = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let bytes = std::fs::read(file).map_err(|error| about(&error))?;
-    serde_json::from_slice(&bytes).map_err(|error| about(&format!("not a JSON array of vectors: {error}")))
-}
-
-/// Checks one member of a vector file.
-pub fn check_vector(
-    registry: &Registry,
-    place: &str,
-    value: &Value,
-    fields_count: bool,
-) -> (Verdict, Outcome) {
-    match serde_json::from_value::<Vector>(value.clone()) {
-        Ok(vector) => {
-            let verdict = vector.check(registry, real_now());
-            let outcome = weigh(place, &vector, &verdict, fields_count);
-            (verdict, outcome)
-        }
-        Err(error) => {
-            let line = report::printable(&format!("FAILED {place}: not a vector: {error}"));
-            (Verdict::Unusable("not a vector"), Outcome { passed: false, lines: vec![line] })
-        }
     }
 }

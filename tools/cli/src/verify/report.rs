@@ -3,10 +3,8 @@
 use std::io::Write as _;
 
 use paybell_shared::domain::PaymentEvent;
+use paybell_shared::sandbox::vector::Verdict;
 use serde::Serialize;
-
-use super::fields::differences;
-use super::vector::{Vector, Verdict};
 
 /// The line that `--json` prints of one vector or request.
 #[derive(Debug, Serialize)]
@@ -66,76 +64,9 @@ impl<'a> EventView<'a> {
     }
 }
 
-/// How one vector came out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Whether it counts as passed.
-    pub passed: bool,
-    /// Lines for people; none when there is nothing to say.
-    pub lines: Vec<String>,
-}
-
-/// Weighs a verdict against its vector.
-///
-/// The verdict must agree. Fields that differ, and genuine vectors whose events cannot be read, are told;
-/// they count only when `fields_count`, because a verdict is about genuineness and the vectors' fields are advisory.
-pub fn weigh(place: &str, vector: &Vector, verdict: &Verdict, fields_count: bool) -> Outcome {
-    let agrees = verdict.agrees_with(&vector.expect);
-    let mut lines = Vec::new();
-    if !agrees {
-        lines.push(format!(
-            "FAILED {place}: expected {}, got {}",
-            expected_words(vector),
-            verdict_words(verdict)
-        ));
-    }
-    let mut fields_agree = true;
-    if vector.expect.valid {
-        if let Verdict::Unreadable(error) = verdict {
-            fields_agree = false;
-            lines.push(format!("warning {place}: genuine, but its events cannot be read: {error}"));
-        }
-        if let Verdict::Genuine(events) = verdict {
-            for difference in differences(&vector.expect.fields, events) {
-                fields_agree = false;
-                lines.push(format!(
-                    "differs {place}: {}: expected {}, got {}",
-                    difference.field, difference.expected, difference.got
-                ));
-            }
-        }
-    }
-    Outcome {
-        passed: agrees && (fields_agree || !fields_count),
-        lines: lines.iter().map(|line| printable(line)).collect(),
-    }
-}
-
-fn expected_words(vector: &Vector) -> String {
-    match (vector.expect.reason(), vector.expect.valid) {
-        (_, true) => "genuine".to_owned(),
-        (None, false) => "not genuine".to_owned(),
-        (Some(reason), false) => format!("not genuine ({reason})"),
-    }
-}
-
-fn verdict_words(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Genuine(_) | Verdict::GenuinePart | Verdict::Unreadable(_) => "genuine".to_owned(),
-        Verdict::Rejected(rejection) => format!("not genuine ({}: {rejection})", rejection.reason()),
-        Verdict::UnknownProvider => "no such provider".to_owned(),
-        Verdict::Unusable(why) => format!("a vector that cannot be used ({why})"),
-    }
-}
-
 /// Prints a line; a reader that has gone away ends the program without a panic.
 pub fn print_line(line: &str) {
     if writeln!(std::io::stdout(), "{line}").is_err() {
         std::process::exit(1);
     }
-}
-
-/// Vectors come from anywhere: nothing in them may steer the terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }

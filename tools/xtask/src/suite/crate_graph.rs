@@ -18,6 +18,11 @@ const WALLS: &[Wall] = &[
         forbidden: &["aws-config", "aws-sdk-", "aws-smithy-", "lambda_runtime"],
         why: "without its `aws` feature the common crate is free of AWS",
     },
+    Wall {
+        package: "paybell-conformance",
+        forbidden: &["aws-config", "aws-sdk-", "aws-smithy-", "lambda_runtime"],
+        why: "the conformance of providers is checked again after every change in one, so it must build in seconds",
+    },
     functions("callback-function"),
     functions("apply-function"),
     functions("reconcile-function"),
