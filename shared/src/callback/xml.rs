@@ -39,6 +39,11 @@ impl Xml {
         &self.name
     }
 
+    /// The elements inside of it, in their order.
+    pub fn children(&self) -> &[Self] {
+        &self.children
+    }
+
     /// The texts of the children by name, of a document such as `<xml><a>1</a><b>2</b></xml>`.
     ///
     /// # Errors
