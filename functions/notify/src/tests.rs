@@ -4,6 +4,7 @@ use paybell_shared::callback::UnixSeconds;
 use paybell_shared::domain::{
     Currency, EventKind, Expectation, Money, Order, PaymentEvent, Subject, SubjectKind,
 };
+use paybell_shared::ports::INBOX_OVERLAP_MS;
 use paybell_shared::ports::memory::{ManualClock, MemoryConnections, MemoryInbox, MemoryPusher, MemoryQueue};
 use serde_json::{Value, json};
 
@@ -32,6 +33,10 @@ impl World {
 
     /// The sequence numbers that are reported as failed.
     async fn handle(&self, records: Vec<Value>) -> Vec<String> {
+        self.handle_at(NOW_MS, records).await
+    }
+
+    async fn handle_at(&self, now_ms: i64, records: Vec<Value>) -> Vec<String> {
         let ports = Ports {
             inbox: self.inbox.clone(),
             connections: self.connections.clone(),
@@ -39,7 +44,7 @@ impl World {
             dead_letters: self.dead_letters.clone(),
         };
         let event = serde_json::from_value(json!({ "Records": records })).unwrap();
-        let response = handle(event, &ports, &ManualClock::at_ms(NOW_MS), DEADLINE_MS).await;
+        let response = handle(event, &ports, &ManualClock::at_ms(now_ms), now_ms + 30_000).await;
         let failures = response.batch_item_failures.into_iter();
         failures.map(|failure| failure.item_identifier.unwrap()).collect()
     }
@@ -141,6 +146,26 @@ async fn a_record_that_comes_again_is_in_the_inbox_once() {
         assert_eq!(world.handle(vec![paid("A1", "ann")]).await, [""; 0]);
     }
     assert_eq!(world.inbox.entries().len(), 1);
+}
+
+/// A device that has seen a later notification resumes from there, a little before it. What was written long before and is
+/// only pushed now has to be where the device looks.
+#[tokio::test]
+async fn s8_s9_what_is_told_late_is_where_devices_look_for_it() {
+    let world = World::default();
+    world.connections.faults.push(PortError::Transient("Query: timed out".into()));
+    assert_eq!(world.handle(vec![paid("A1", "ann")]).await, ["A1"]);
+    let later_ms = NOW_MS + 2 * INBOX_OVERLAP_MS;
+    assert_eq!(world.handle_at(later_ms, vec![paid("A2", "ann")]).await, [""; 0]);
+    assert_eq!(world.handle_at(later_ms + 1, vec![paid("A1", "ann")]).await, [""; 0]);
+
+    let orders_since = async |cursor: &str| {
+        let entries = world.inbox.after("acme", "ann", cursor, 10).await.unwrap();
+        entries.into_iter().map(|entry| entry.notification.subject.id).collect::<Vec<_>>()
+    };
+    assert_eq!(orders_since("").await, ["A2", "A1"], "each is there once");
+    let seen_ms = later_ms - INBOX_OVERLAP_MS;
+    assert_eq!(orders_since(&seen_ms.to_string()).await, ["A2", "A1"]);
 }
 
 #[tokio::test]

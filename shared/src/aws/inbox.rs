@@ -67,8 +67,10 @@ impl Inbox for DynamoInbox {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(#pk)")
+            .condition_expression("attribute_not_exists(#pk) OR #cursor < :cursor")
             .expression_attribute_names("#pk", PARTITION_KEY)
+            .expression_attribute_names("#cursor", CURSOR)
+            .expression_attribute_values(":cursor", AttributeValue::S(stored.cursor.clone()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
             Ok(_) => Ok(stored.into()),

@@ -265,17 +265,18 @@ impl Inbox for MemoryInbox {
     async fn put(&self, notification: &Notification, now_ms: i64) -> Result<InboxEntry, PortError> {
         self.faults.check()?;
         let mut entries = lock(&self.entries);
-        let known = entries.iter().find(|entry| {
+        let is_same = |entry: &InboxEntry| {
             let known = &entry.notification;
             known.id == notification.id
                 && known.user == notification.user
                 && known.subject.account == notification.subject.account
-        });
-        if let Some(known) = known {
-            return Ok(known.clone());
-        }
+        };
         let entry =
             InboxEntry { cursor: inbox_cursor(now_ms, &notification.id), notification: notification.clone() };
+        if let Some(known) = entries.iter().find(|known| is_same(known) && known.cursor >= entry.cursor) {
+            return Ok(known.clone());
+        }
+        entries.retain(|known| !is_same(known));
         entries.push(entry.clone());
         Ok(entry)
     }

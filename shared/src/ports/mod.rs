@@ -128,7 +128,11 @@ pub const INBOX_OVERLAP_MS: i64 = 30_000;
 /// Users' inboxes.
 #[async_trait]
 pub trait Inbox: Send + Sync {
-    /// Writes the notification unless it is there already, and returns the entry as stored; `now_ms` is the time of writing.
+    /// Writes the notification, and returns the entry as stored; `now_ms` is the time of writing. One that is there
+    /// already moves to the place of this writing unless its own is later.
+    ///
+    /// It comes again because somebody may not have been told. In the meantime a device may have moved its cursor more
+    /// than [`INBOX_OVERLAP_MS`] past the first place, and would never look there again.
     async fn put(&self, notification: &Notification, now_ms: i64) -> Result<InboxEntry, PortError>;
     /// Entries after `cursor` (all when empty), oldest first, at most `limit`.
     async fn after(

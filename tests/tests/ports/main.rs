@@ -36,7 +36,7 @@ contract!(only_one_of_two_writers_of_a_version_wins, MemoryOrders::default(), or
 contract!(ties_and_parked_events_only_grow, MemoryOrders::default(), orders);
 contract!(a_users_orders_are_listed_newest_first, MemoryOrders::default(), orders);
 contract!(a_plan_finds_parked_events_when_the_tie_is_learned, MemoryOrders::default(), orders);
-contract!(a_notification_is_written_once_and_read_in_order, MemoryInbox::default(), inbox);
+contract!(a_notification_is_there_once_and_read_in_order, MemoryInbox::default(), inbox);
 contract!(a_ticket_opens_once_and_only_in_time, MemoryConnections::default(), connections);
 contract!(connections_are_found_by_id_and_by_user, MemoryConnections::default(), connections);
 
