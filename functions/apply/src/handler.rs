@@ -41,7 +41,7 @@ pub struct Ports {
     pub hints: Arc<dyn HintQueue>,
     /// The providers.
     pub providers: Arc<Registry>,
-    /// For the delays of what is given back.
+    /// For the delays of what is given back, and between attempts after lost races.
     pub random: Arc<dyn Random>,
 }
 
@@ -162,7 +162,7 @@ async fn perform_until(
         return Err(ApplyError::OutOfTime);
     }
     let allowed = Duration::from_millis((left_ms - ANSWER_MARGIN_MS).unsigned_abs());
-    match tokio::time::timeout(allowed, perform(&*ports.orders, plan, clock)).await {
+    match tokio::time::timeout(allowed, perform(&*ports.orders, plan, clock, &*ports.random)).await {
         Ok(performed) => Ok(performed?),
         Err(_) => Err(ApplyError::OutOfTime),
     }

@@ -154,7 +154,7 @@ impl Call<'_> {
         let fields = Fields::parse(&self.body()?)?;
         let (subject, expected) = fields.registration(&self.account)?;
         let plan = Plan::registration(subject, expected);
-        let done = perform(&*self.ports.orders, &plan, self.clock).await?;
+        let done = perform(&*self.ports.orders, &plan, self.clock, self.random).await?;
         let order = done.home.ok_or(ApiError::NotFound)?;
         Ok(Reply { status: if done.was_registered { 200 } else { 201 }, json: view::order(&order) })
     }

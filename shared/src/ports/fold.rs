@@ -1,11 +1,10 @@
 //! Performs a [`Plan`] on an [`OrderStore`]: the one place where orders are read, folded and written.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Clock, OrderStore, PortError, Saved};
+use super::{Clock, OrderStore, PortError, Random, Saved};
 use crate::domain::{Ask, Order, OrderError, Plan};
 
 /// Attempts before the work goes back to where it came from.
@@ -40,14 +39,19 @@ pub enum FoldError {
     LostRaces,
 }
 
-/// Performs `plan`; after a lost race it starts anew from what is stored then.
+/// Performs `plan`; after a lost race it starts anew from what is stored then, a little later, which `random` chooses.
 ///
 /// # Errors
 /// [`FoldError`].
-pub async fn perform(store: &dyn OrderStore, plan: &Plan, clock: &dyn Clock) -> Result<Done, FoldError> {
+pub async fn perform(
+    store: &dyn OrderStore,
+    plan: &Plan,
+    clock: &dyn Clock,
+    random: &dyn Random,
+) -> Result<Done, FoldError> {
     for attempt in 0..ATTEMPTS_MAX {
         if attempt > 0 {
-            tokio::time::sleep(backoff(attempt)).await;
+            tokio::time::sleep(backoff(attempt, random)).await;
         }
         if let Some(done) = try_once(store, plan.clone(), clock).await? {
             return Ok(done);
@@ -103,8 +107,9 @@ async fn try_once(
 }
 
 /// Full jitter, so that those who lost the same race do not meet again.
-fn backoff(attempt: u32) -> Duration {
+fn backoff(attempt: u32, random: &dyn Random) -> Duration {
     let longest_ms = (FIRST_BACKOFF_MS << attempt.min(16)).min(BACKOFF_MS_MAX);
-    let random = RandomState::new().build_hasher().finish();
-    Duration::from_millis(1 + random % longest_ms)
+    let mut bytes = [0; 8];
+    random.fill(&mut bytes);
+    Duration::from_millis(1 + u64::from_le_bytes(bytes) % longest_ms)
 }

@@ -9,9 +9,9 @@ use paybell_shared::aws::{Adapters, Clients};
 use paybell_shared::callback::{Credentials, KeySet};
 use paybell_shared::config::Config;
 use paybell_shared::domain::{Currency, Expectation, Money, Notification, Order, Plan, Subject, SubjectKind};
-use paybell_shared::ports::Clock as _;
 use paybell_shared::ports::fold::perform;
 use paybell_shared::ports::memory::ManualClock;
+use paybell_shared::ports::{Clock as _, SystemRandom};
 use paybell_shared::providers::{Provider, Registry};
 use paybell_shared::sandbox::{SandboxKeys, SimulatedFacts};
 use paybell_tests::fault_proxy::FaultProxy;
@@ -168,7 +168,9 @@ impl World {
             references: Vec::new(),
         };
         let plan = Plan::registration(subject(order_id), expected);
-        perform(&*self.direct.orders, &plan, self.clock.as_ref()).await.expect("it is registered");
+        perform(&*self.direct.orders, &plan, self.clock.as_ref(), &SystemRandom::default())
+            .await
+            .expect("it is registered");
     }
 
     /// Version and captured amount of an order, read past the proxy; `None` when there is none.

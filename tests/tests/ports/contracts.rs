@@ -8,7 +8,7 @@ use paybell_shared::domain::{
     Subject, SubjectKind,
 };
 use paybell_shared::ports::fold::perform;
-use paybell_shared::ports::memory::ManualClock;
+use paybell_shared::ports::memory::{CountingRandom, ManualClock};
 use paybell_shared::ports::{AccountStore, Connection, ConnectionStore, Inbox, OrderStore, Saved};
 use serde_json::json;
 
@@ -142,27 +142,27 @@ pub async fn a_users_orders_are_listed_newest_first(store: &dyn OrderStore) {
 
 /// A refund that names only a charge waits under it, and joins the order with the payment that names both.
 pub async fn a_plan_finds_parked_events_when_the_tie_is_learned(store: &dyn OrderStore) {
-    let clock = ManualClock::at_ms(1_000);
+    let (clock, random) = (ManualClock::at_ms(1_000), CountingRandom::default());
     for plan in Plan::group("acme", [event("evt_refund", 1)]) {
-        assert_eq!(perform(store, &plan, &clock).await.unwrap().written, 0);
+        assert_eq!(perform(store, &plan, &clock, &random).await.unwrap().written, 0);
     }
     let mut paid = PaymentEvent::new(EventKind::PaymentCaptured, "stripe", "evt_paid", UnixSeconds(2));
     paid.subject_id = Some("A1".into());
     paid.references = vec![Reference::new("stripe", "ch_1")];
     let plans = Plan::group("acme", [paid]);
-    assert_eq!(perform(store, &plans[0], &clock).await.unwrap().written, 1);
+    assert_eq!(perform(store, &plans[0], &clock, &random).await.unwrap().written, 1);
     let order = store.load(&subject("A1")).await.unwrap().unwrap();
     assert_eq!(order.events.len(), 2);
     assert_eq!((order.version, order.updated_at_ms), (1, 1_000));
     // The other reference that the refund names has been tied with it.
     let other = store.reference("acme", &Reference::new("stripe", "pi#%1")).await.unwrap();
     assert_eq!(other.subjects, BTreeSet::from([subject("A1")]));
-    assert_eq!(perform(store, &plans[0], &clock).await.unwrap().written, 0);
+    assert_eq!(perform(store, &plans[0], &clock, &random).await.unwrap().written, 0);
     let plan = Plan::registration(subject("A1"), expectation("ann", money(5, "EUR")));
-    let done = perform(store, &plan, &clock).await.unwrap();
+    let done = perform(store, &plan, &clock, &random).await.unwrap();
     assert!(!done.was_registered);
     assert_eq!(done.home.map(|order| (order.version, order.updated_at_ms)), Some((2, 1_001)));
-    assert!(perform(store, &plan, &clock).await.unwrap().was_registered);
+    assert!(perform(store, &plan, &clock, &random).await.unwrap().was_registered);
 }
 
 fn notification(id: &str, user: &str) -> Notification {
