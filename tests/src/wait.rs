@@ -26,3 +26,18 @@ pub async fn until<Answer: Debug>(
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
+
+/// Asks again and again until `good` accepts the answer, or for as long as [`until`] does; the last answer, good or not.
+pub async fn until_or_last<Answer>(
+    mut ask: impl AsyncFnMut() -> Answer,
+    good: impl Fn(&Answer) -> bool,
+) -> Answer {
+    let begun = Instant::now();
+    loop {
+        let answer = ask().await;
+        if good(&answer) || begun.elapsed() >= PATIENCE {
+            return answer;
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
