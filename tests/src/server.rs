@@ -57,11 +57,24 @@ impl Server {
         self.child.kill().await.unwrap_or_else(|error| panic!("cannot kill paybell: {error}"));
     }
 
+    /// The id of the running process.
+    pub fn pid(&self) -> Pid {
+        let id = self.child.id().expect("the process runs");
+        i32::try_from(id).ok().and_then(Pid::from_raw).expect("the system gave this process id")
+    }
+
+    /// How much memory it has, where the system says so.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
     /// Asks it to stop and waits until it has.
     pub async fn stop(&mut self) -> ExitStatus {
-        let id = self.child.id().expect("stop is called on a running process");
-        let pid = i32::try_from(id).ok().and_then(Pid::from_raw).expect("the system gave this process id");
-        kill_process(pid, Signal::TERM).unwrap_or_else(|error| panic!("cannot signal paybell: {error}"));
+        kill_process(self.pid(), Signal::TERM)
+            .unwrap_or_else(|error| panic!("cannot signal paybell: {error}"));
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(status) => status.unwrap_or_else(|error| panic!("cannot wait for paybell: {error}")),
             Err(_) => panic!("paybell did not stop within {PATIENCE:?}\n{}", self.log_tail()),

@@ -23,6 +23,8 @@ use crate::up::triggers::stopped;
 
 /// Largest frame that a client may send, as in API Gateway.
 const FRAME_BYTES_MAX: usize = 32 * 1024;
+/// What may wait to leave beside one message: the answers to pings of a client that does not read them.
+const UNSENT_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64 * 1024;
 const IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 const OPEN_MAX: Duration = Duration::from_secs(2 * 3600);
 /// How long one frame may take to leave.
@@ -77,6 +79,8 @@ pub async fn upgrade(
     upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
+        .write_buffer_size(0)
+        .max_write_buffer_size(UNSENT_BYTES_MAX)
         .on_failed_upgrade(move |_| {
             tokio::spawn(async move {
                 disconnect(&failed_gateway, &failed_connection, close_code::ABNORMAL).await

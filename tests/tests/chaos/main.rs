@@ -1,0 +1,4 @@
+//! Bad days of the real process: clients that misbehave.
+
+mod clients;
+mod sockets;
