@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::api::Api;
+use crate::told;
 use crate::wait::until;
 
 /// An open WebSocket.
@@ -191,6 +192,7 @@ impl Memory {
             self.move_cursor(&message);
         }
         let id = message["id"].as_str().expect("a notification has an id").to_owned();
+        let message = told::without_place(message);
         match self.told.get(&id) {
             None => {
                 self.live_order.push(id.clone());
