@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_keys_signatures_and_bodies() {
+    fn s10_finds_keys_signatures_and_bodies() {
         let map = |value: Value| value.as_object().expect("an object").clone();
         let keys = SandboxKeys {
             key_set: map(json!({ "keys": { "k1": "secret-of-the-key-set" } })),

@@ -30,7 +30,7 @@ async fn every_device_of_a_user_is_told_and_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_resumes_is_told_what_it_missed_once() {
+async fn s9_a_device_that_resumes_is_told_what_it_missed_once() {
     let world = World::start_talkative().await;
     let provider = world.provider("wechatpay_v3");
     let pay = async |order_id: &str| {

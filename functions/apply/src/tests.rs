@@ -122,7 +122,7 @@ async fn the_moment_of_writing_only_grows() {
 }
 
 #[tokio::test]
-async fn poison_is_set_aside_at_once_and_holds_nobody_up() {
+async fn s6_poison_is_set_aside_at_once_and_holds_nobody_up() {
     let world = World::new();
     let unknown = paid("evt_9", "A9").replace("\"stripe\"", "\"nobody\"");
     let unmapped = paid("evt_8", "A8").replace("body_base64\":\"", "body_base64\":\"AAAA");
@@ -248,7 +248,7 @@ async fn a_lost_race_is_run_again_and_too_many_go_back_to_the_queue() {
 }
 
 #[tokio::test]
-async fn a_failing_store_gives_back_only_the_messages_of_the_order_it_failed_for() {
+async fn s5_a_failing_store_gives_back_only_the_messages_of_the_order_it_failed_for() {
     let world = World::new();
     world.orders.faults.push(PortError::Transient("GetItem: throttled".into()));
     let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_2", "A1")), ("m3", paid("evt_3", "A2"))];
@@ -258,7 +258,7 @@ async fn a_failing_store_gives_back_only_the_messages_of_the_order_it_failed_for
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_take_a_message_is_beyond_help() {
+async fn s6_an_order_that_cannot_take_a_message_is_beyond_help() {
     let world = World::new();
     world.orders.faults.push(PortError::Permanent("the stored order cannot be read".into()));
     let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_3", "A2"))];
@@ -268,7 +268,7 @@ async fn an_order_that_cannot_take_a_message_is_beyond_help() {
 }
 
 #[tokio::test]
-async fn what_is_given_back_stays_away_longer_with_every_receive() {
+async fn s5_what_is_given_back_stays_away_longer_with_every_receive() {
     let world = World::new();
     for _ in 0..2 {
         world.orders.faults.push(PortError::Transient("GetItem: throttled".into()));
@@ -294,7 +294,7 @@ async fn a_queue_that_takes_nothing_back_has_it_all_the_same() {
 }
 
 #[tokio::test]
-async fn nothing_is_begun_when_the_deadline_is_near() {
+async fn s2_nothing_is_begun_when_the_deadline_is_near() {
     let world = World::new();
     let batch = [("m1", paid("evt_1", "A1")), ("m2", paid("evt_2", "A2"))];
     let near = NOW_MS + DEADLINE_MARGIN_MS - 1;
@@ -334,7 +334,7 @@ impl OrderStore for Silent {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_end_is_reported_before_the_deadline() {
+async fn s2_what_does_not_end_is_reported_before_the_deadline() {
     let callbacks = Arc::new(MemoryQueue::default());
     let hints = callbacks.clone();
     let ports = Ports {

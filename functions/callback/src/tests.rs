@@ -95,7 +95,7 @@ fn body(response: &ApiGatewayV2httpResponse) -> &str {
 }
 
 #[tokio::test]
-async fn genuine_callbacks_are_queued_byte_for_byte_and_get_the_providers_success_answer() {
+async fn s11_genuine_callbacks_are_queued_byte_for_byte_and_get_the_providers_success_answer() {
     for name in ["alipay", "paypal", "razorpay", "standard_webhooks", "stripe", "unionpay", "wechatpay_v3"] {
         let world = World::new(name).await;
         let answers = &world.ports.providers.find(name).unwrap().answers;
@@ -112,7 +112,7 @@ async fn genuine_callbacks_are_queued_byte_for_byte_and_get_the_providers_succes
 }
 
 #[tokio::test]
-async fn a_text_body_is_the_same_as_its_base64() {
+async fn s11_a_text_body_is_the_same_as_its_base64() {
     let world = World::new("stripe").await;
     let mut event = world.event();
     event.body = Some(String::from_utf8(world.request.body.clone()).unwrap());
@@ -276,7 +276,7 @@ impl<'a> MakeWriter<'a> for Captured {
 
 /// Everything is logged, and nothing of the body, of a header's value or of a key is in it.
 #[tokio::test]
-async fn logs_give_the_reason_and_hold_no_secret_and_no_body() {
+async fn s10_logs_give_the_reason_and_hold_no_secret_and_no_body() {
     let captured = Captured::default();
     let subscriber = tracing_subscriber::fmt()
         .json()

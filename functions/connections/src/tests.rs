@@ -134,7 +134,7 @@ async fn resume_replays_from_the_cursor_with_an_overlap_and_then_says_so() {
 }
 
 #[tokio::test]
-async fn a_long_replay_comes_in_parts_that_together_are_everything() {
+async fn s9_a_long_replay_comes_in_parts_that_together_are_everything() {
     let world = World::with_connection().await;
     for number in 0..2_250 {
         world.write(&format!("n{number}"), "ann", NOW_MS + number * 1_000).await;
@@ -173,7 +173,7 @@ async fn a_client_whose_connection_cannot_be_found_is_not_left_waiting() {
 }
 
 #[tokio::test]
-async fn a_replay_that_fails_closes_the_connection_so_that_the_client_asks_again() {
+async fn s9_a_replay_that_fails_closes_the_connection_so_that_the_client_asks_again() {
     let world = World::with_connection().await;
     world.write("one", "ann", NOW_MS).await;
     world.pusher.faults.push(PortError::Transient("PostToConnection: timed out".into()));
@@ -204,7 +204,7 @@ async fn anything_else_is_answered_with_what_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_gone_connection_is_forgotten_and_an_unknown_one_is_told_so() {
+async fn s9_a_gone_connection_is_forgotten_and_an_unknown_one_is_told_so() {
     let world = World::with_connection().await;
     world.write("one", "ann", NOW_MS).await;
     world.pusher.hang_up("c1");

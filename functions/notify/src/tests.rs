@@ -140,7 +140,7 @@ async fn a_change_is_written_to_the_inbox_and_pushed_to_every_device_of_its_user
 }
 
 #[tokio::test]
-async fn a_record_that_comes_again_is_in_the_inbox_once() {
+async fn s8_a_record_that_comes_again_is_in_the_inbox_once() {
     let world = World::default();
     for _ in 0..3 {
         assert_eq!(world.handle(vec![paid("A1", "ann")]).await, [""; 0]);
@@ -190,7 +190,7 @@ fn unreadable(sequence_number: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_is_beyond_help_is_set_aside_at_once_and_holds_nobody_up() {
+async fn s6_what_is_beyond_help_is_set_aside_at_once_and_holds_nobody_up() {
     let world = World::default();
     world.inbox.faults.push(PortError::Permanent("PutItem: ValidationException (status 400)".into()));
     let records = vec![unreadable("1"), paid("A1", "ann"), paid("A2", "ann")];
@@ -248,7 +248,7 @@ impl Inbox for Silent {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_end_is_reported_before_the_deadline() {
+async fn s2_what_does_not_end_is_reported_before_the_deadline() {
     let world = World::default();
     let ports = Ports {
         inbox: Arc::new(Silent),
@@ -265,7 +265,7 @@ async fn what_does_not_end_is_reported_before_the_deadline() {
 }
 
 #[tokio::test]
-async fn only_what_is_not_in_the_inbox_is_reported() {
+async fn s5_only_what_is_not_in_the_inbox_is_reported() {
     let world = World::with_connections(&[("c1", "ann")]).await;
     world.inbox.faults.push(PortError::Transient("PutItem: timed out".into()));
     let records = || vec![paid("A1", "ann"), paid("A2", "ann")];
@@ -276,7 +276,7 @@ async fn only_what_is_not_in_the_inbox_is_reported() {
 }
 
 #[tokio::test]
-async fn a_gone_connection_is_forgotten_and_a_failing_push_holds_nothing_up() {
+async fn s9_a_gone_connection_is_forgotten_and_a_failing_push_holds_nothing_up() {
     let world = World::with_connections(&[("c1", "ann"), ("c2", "ann")]).await;
     world.pusher.hang_up("c1");
     assert_eq!(world.handle(vec![paid("A1", "ann"), paid("A2", "ann")]).await, [""; 0]);
@@ -288,7 +288,7 @@ async fn a_gone_connection_is_forgotten_and_a_failing_push_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_device_that_misses_a_message_is_cut_off_before_it_hears_a_later_one() {
+async fn s9_a_device_that_misses_a_message_is_cut_off_before_it_hears_a_later_one() {
     let world = World::with_connections(&[("c1", "ann")]).await;
     world.pusher.faults.push(PortError::Transient("PostToConnection: timed out".into()));
     assert_eq!(world.handle(vec![paid("A1", "ann"), paid("A2", "ann")]).await, [""; 0]);

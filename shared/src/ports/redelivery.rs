@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_delay_doubles_up_to_its_limit_and_half_of_it_is_chance() {
+    fn s5_the_delay_doubles_up_to_its_limit_and_half_of_it_is_chance() {
         for (receive_count, shortest, longest) in [
             (0, 2, 4),
             (1, 2, 4),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_four_hours_ends_before_the_dead_letter_queue_however_messages_come_back() {
+    fn s5_a_fault_of_four_hours_ends_before_the_dead_letter_queue_however_messages_come_back() {
         let shortest = |count| redelivery_delay_seconds(count, 0);
         let longest =
             |count| shortest(count) + redelivery_delay_seconds(count, shortest(count)) - shortest(count);

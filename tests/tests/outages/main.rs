@@ -22,7 +22,7 @@ fn dynamodb(fault: Fault) -> Rule {
 }
 
 #[tokio::test]
-async fn throttled_messages_come_again_ever_later_and_are_applied_once() {
+async fn s5_throttled_messages_come_again_ever_later_and_are_applied_once() {
     let world = World::start().await;
     let orders = ["A1", "A2", "A3"];
     for order in orders {
@@ -48,7 +48,7 @@ async fn throttled_messages_come_again_ever_later_and_are_applied_once() {
 }
 
 #[tokio::test]
-async fn every_fault_of_dynamodb_passes_and_what_it_hit_is_applied_once() {
+async fn s5_every_fault_of_dynamodb_passes_and_what_it_hit_is_applied_once() {
     for fault in [
         THROTTLED,
         Fault::Refuse("ThrottlingException"),
@@ -73,7 +73,7 @@ async fn every_fault_of_dynamodb_passes_and_what_it_hit_is_applied_once() {
 }
 
 #[tokio::test]
-async fn a_write_of_which_the_answer_is_lost_is_not_done_twice() {
+async fn m7_a_write_of_which_the_answer_is_lost_is_not_done_twice() {
     for fault in [Fault::CloseAfterEffect, Fault::HangAfterEffect] {
         let world = World::start().await;
         assert_eq!(world.paid("A1").await, 200);
@@ -95,7 +95,7 @@ async fn a_write_of_which_the_answer_is_lost_is_not_done_twice() {
 }
 
 #[tokio::test]
-async fn what_the_queue_takes_not_back_comes_after_its_visibility_timeout() {
+async fn s4_what_the_queue_takes_not_back_comes_after_its_visibility_timeout() {
     let world = World::start().await;
     assert_eq!(world.paid("A1").await, 200);
     world.proxy.inject(dynamodb(THROTTLED));
@@ -111,7 +111,7 @@ async fn what_the_queue_takes_not_back_comes_after_its_visibility_timeout() {
 }
 
 #[tokio::test]
-async fn a_provider_is_told_to_come_again_before_it_hangs_up() {
+async fn s5_a_provider_is_told_to_come_again_before_it_hangs_up() {
     for fault in [THROTTLED, Fault::Status(503), Fault::Close, Fault::Hang, Fault::HangAfterEffect] {
         let mut world = World::start().await;
         assert_eq!(world.paid("A0").await, 200, "the credentials are remembered from now on");
@@ -132,7 +132,7 @@ async fn a_provider_is_told_to_come_again_before_it_hangs_up() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_in_a_storm_of_faults_is_applied_once() {
+async fn s5_what_was_acknowledged_in_a_storm_of_faults_is_applied_once() {
     let world = World::start().await;
     assert_eq!(world.paid("A0").await, 200);
     world
@@ -163,7 +163,7 @@ async fn what_was_acknowledged_in_a_storm_of_faults_is_applied_once() {
 }
 
 #[tokio::test]
-async fn an_unreadable_message_is_set_aside_at_once_as_soon_as_that_is_possible() {
+async fn s6_an_unreadable_message_is_set_aside_at_once_as_soon_as_that_is_possible() {
     let world = World::start().await;
     world.enqueue("no callback").await;
     assert_eq!(world.paid("A1").await, 200);
@@ -177,7 +177,7 @@ async fn an_unreadable_message_is_set_aside_at_once_as_soon_as_that_is_possible(
 }
 
 #[tokio::test]
-async fn a_client_works_at_once_after_an_outage_that_cost_all_its_retries() {
+async fn s5_a_client_works_at_once_after_an_outage_that_cost_all_its_retries() {
     let world = World::start().await;
     let adapters = world.fresh_adapters();
     let order = subject("A1");
@@ -214,7 +214,7 @@ fn captured(orders: &[&str]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn what_an_inbox_does_not_take_comes_again_and_is_told_once() {
+async fn s5_s8_what_an_inbox_does_not_take_comes_again_and_is_told_once() {
     for fault in [THROTTLED, Fault::Status(500), Fault::Close, Fault::HangAfterEffect] {
         let world = with_two_paid_orders().await;
         let changes = world.order_changes();
@@ -234,7 +234,7 @@ async fn what_an_inbox_does_not_take_comes_again_and_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_change_that_cannot_be_read_is_set_aside_at_once_and_the_others_are_told() {
+async fn s6_a_change_that_cannot_be_read_is_set_aside_at_once_and_the_others_are_told() {
     let world = with_two_paid_orders().await;
     let mut changes = world.order_changes();
     let paid = |change: &&mut aws_lambda_events::dynamodb::EventRecord| {

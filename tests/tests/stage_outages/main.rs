@@ -35,7 +35,7 @@ fn delays_seconds(calls: &[Call]) -> Vec<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a deployed stage behind a proxy"]
-async fn throttled_callbacks_wait_ever_longer_and_are_applied_once() {
+async fn s5_throttled_callbacks_wait_ever_longer_and_are_applied_once() {
     let outage = Outage::start().await;
     let payments = outage.orders("throttled").await;
     let of_stranger = outage.orders_of(&STRANGER, "throttled", 1).await;
@@ -65,7 +65,7 @@ async fn throttled_callbacks_wait_ever_longer_and_are_applied_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a deployed stage behind a proxy"]
-async fn nothing_is_acknowledged_that_the_queue_does_not_take() {
+async fn m5_nothing_is_acknowledged_that_the_queue_does_not_take() {
     let outage = Outage::start().await;
     let payments = outage.orders("refused").await;
     outage.proxy.inject(send_message(Fault::Status(503)));
@@ -78,7 +78,7 @@ async fn nothing_is_acknowledged_that_the_queue_does_not_take() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a deployed stage behind a proxy"]
-async fn what_was_done_without_an_answer_is_applied_once() {
+async fn m7_what_was_done_without_an_answer_is_applied_once() {
     let outage = Outage::start().await;
     let payments = outage.orders("unanswered").await;
     let (sent_before, written_before) =
@@ -105,7 +105,7 @@ async fn what_was_done_without_an_answer_is_applied_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a deployed stage behind a proxy"]
-async fn an_unreadable_message_is_set_aside_at_once_and_holds_nobody_up() {
+async fn s6_an_unreadable_message_is_set_aside_at_once_and_holds_nobody_up() {
     let outage = Outage::start().await;
     let payments = outage.orders_of(&PROVIDERS, "beside", 1).await;
     let text = format!("no callback {:08x}", fastrand::u32(..));

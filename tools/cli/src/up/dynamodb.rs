@@ -218,7 +218,7 @@ mod tests {
         "KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}]}"#;
 
     #[tokio::test]
-    async fn a_write_is_answered_only_when_it_is_synced() {
+    async fn s1_a_write_is_answered_only_when_it_is_synced() {
         let folder = tempfile::tempdir().unwrap();
         let dynamodb = DynamoDb::open(&folder.path().join("x.sqlite")).unwrap();
         let serve = async |dynamodb: &DynamoDb, operation: &str, body: &str| {

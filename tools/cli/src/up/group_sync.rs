@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn after_a_failure_nobody_is_told_that_all_is_well() {
+    async fn s1_after_a_failure_nobody_is_told_that_all_is_well() {
         let sync = GroupSync::start(unsyncable()).unwrap();
         assert!(sync.synced().await.is_err());
         assert!(sync.synced().await.is_err());

@@ -134,7 +134,7 @@ mod tests {
     use paybell_shared::ports::SystemClock;
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_keep_up_is_cut() {
+    async fn s9_a_client_that_does_not_keep_up_is_cut() {
         let hub = Hub::new(Arc::new(SystemClock));
         let mut line = hub.open("c", String::new(), String::new());
         for _ in 0..OUTGOING_MESSAGES_MAX {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_have_a_largest_size() {
+    async fn s9_messages_have_a_largest_size() {
         let hub = Hub::new(Arc::new(SystemClock));
         let _line = hub.open("c", String::new(), String::new());
         assert_eq!(hub.push("c", Bytes::from(vec![b'x'; MESSAGE_BYTES_MAX])).await, Ok(()));

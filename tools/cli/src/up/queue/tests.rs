@@ -254,7 +254,7 @@ async fn errors_have_the_shapes_that_the_client_knows() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_is_there_after_a_restart_and_due_at_once() {
+async fn s1_what_was_acknowledged_is_there_after_a_restart_and_due_at_once() {
     let queue = Queue::start().await;
     queue.send("a").await;
     queue.send("b").await;

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn responses_mean_what_lambda_documents() {
+    fn s3_responses_mean_what_lambda_documents() {
         let table = [
             ("null", "none"),
             ("{}", "none"),

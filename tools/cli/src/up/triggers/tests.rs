@@ -77,7 +77,7 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
 }
 
 #[tokio::test]
-async fn failed_messages_come_again_after_the_visibility_timeout_and_the_others_are_gone() {
+async fn s3_failed_messages_come_again_after_the_visibility_timeout_and_the_others_are_gone() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Shifted::default()));
     let (store, log) = (open_store(&folder, &clock), Log::default());
     store.create_queue("q", 30, None).await.unwrap();
@@ -153,7 +153,7 @@ fn identify_records((event, _): (aws_lambda_events::dynamodb::Event, i64)) -> Ve
 }
 
 #[tokio::test]
-async fn a_stream_keeps_each_items_order_and_gives_up_on_poison_only() {
+async fn s6_s8_a_stream_keeps_each_items_order_and_gives_up_on_poison_only() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Shifted::default()));
     let (dynamodb, store, log) = (open_table(&folder), open_store(&folder, &clock), Log::default());
     store.create_queue("dead", 30, None).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_stream_keeps_each_items_order_and_gives_up_on_poison_only() {
 }
 
 #[tokio::test]
-async fn a_record_that_fails_holds_up_its_own_lane_only() {
+async fn s6_a_record_that_fails_holds_up_its_own_lane_only() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Shifted::default()));
     let (dynamodb, store, log) = (open_table(&folder), open_store(&folder, &clock), Log::default());
     put_item(&dynamodb, "stuck", 0);

@@ -43,7 +43,7 @@ fn check(rows: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn queues_lose_nothing() {
+fn s4_queues_lose_nothing() {
     check(&[
         (
             "VisibilityTimeout: 180",
