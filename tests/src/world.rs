@@ -54,6 +54,11 @@ impl World {
         Self::on_this_machine(Options::default()).await
     }
 
+    /// As [`World::start_on_this_machine`], with options.
+    pub async fn start_on_this_machine_with(options: Options) -> Self {
+        Self::on_this_machine(options).await
+    }
+
     /// As [`World::start_on_this_machine`], so talkative that a leak into the log would show.
     pub async fn start_talkative_on_this_machine() -> Self {
         Self::on_this_machine(talkative()).await

@@ -1,5 +1,6 @@
 //! The `apply` function: folds verified callbacks into their orders.
 
+pub mod reading;
 #[cfg(test)]
 mod tests;
 
@@ -11,15 +12,16 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::{join, join_all};
 use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::Adapters;
-use paybell_shared::callback::verified::MessageError;
-use paybell_shared::callback::{Origin, Verified};
+use paybell_shared::callback::Origin;
 use paybell_shared::domain::{Order, PaymentEvent, Plan};
 use paybell_shared::ports::fold::{Done, FoldError, perform};
 use paybell_shared::ports::redelivery::{InFlight, give_back, within};
 use paybell_shared::ports::{CallbackQueue, Clock, HintQueue, OrderStore, PortError, Random, SystemRandom};
-use paybell_shared::providers::{MappingError, Registry};
+use paybell_shared::providers::Registry;
 use paybell_shared::telemetry::lag_ms;
 use thiserror::Error;
+
+pub use reading::{ReadError, Reading, read};
 
 /// Work is not begun when less than this is left.
 const DEADLINE_MARGIN_MS: i64 = 5_000;
@@ -61,15 +63,9 @@ impl Ports {
 /// Why a message goes back to the queue.
 #[derive(Clone, Debug, Error)]
 enum ApplyError {
-    /// It is not a verified callback.
+    /// It, or a part of it, cannot be read.
     #[error(transparent)]
-    Unreadable(#[from] MessageError),
-    /// Its provider is not known any more.
-    #[error("unknown provider `{0}`")]
-    UnknownProvider(String),
-    /// The provider says it in a way that our mapping does not know.
-    #[error(transparent)]
-    Mapping(#[from] MappingError),
+    Unreadable(#[from] ReadError),
     /// The provider must be asked of it, and it could not be handed on for that.
     #[error("not handed on: {0}")]
     NotHandedOn(PortError),
@@ -87,7 +83,7 @@ impl ApplyError {
     /// fails for half a day or more is moved to the same place.
     fn is_poison(&self) -> bool {
         match self {
-            Self::Unreadable(_) | Self::UnknownProvider(_) | Self::Mapping(_) => true,
+            Self::Unreadable(_) => true,
             Self::Fold(error) => {
                 matches!(error, FoldError::Order(_) | FoldError::Port(PortError::Permanent(_)))
             }
@@ -104,12 +100,15 @@ pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_
     let mut batch = Batch::default();
     let mut hints = Vec::new();
     for (index, message) in event.records.iter().enumerate() {
-        match read(message, &ports.providers) {
-            Ok(Reading { verified, events, must_ask }) => {
+        match read(message.body.as_deref().unwrap_or_default(), &ports.providers) {
+            Ok(reading) => {
+                tell(&reading);
+                let Reading { verified, events, unreadable, must_ask, .. } = reading;
                 batch.add(index, verified.account().to_owned(), events);
+                batch.partly.extend(unreadable.map(|error| (index, error)));
                 hints.extend(must_ask.then_some((index, verified)));
             }
-            Err(error) => batch.fail(index, error),
+            Err(error) => batch.fail(index, error.into()),
         }
     }
     let handed_on = hints.iter().map(|(index, hint)| async { (*index, ports.hints.send(hint).await) });
@@ -168,32 +167,15 @@ async fn perform_until(
     }
 }
 
-/// What a message says.
-struct Reading {
-    verified: Verified,
-    events: Vec<PaymentEvent>,
-    /// Whether the provider must be asked for what it does not prove.
-    must_ask: bool,
-}
-
-fn read(message: &SqsMessage, providers: &Registry) -> Result<Reading, ApplyError> {
-    let verified = Verified::from_queue(message.body.as_deref().unwrap_or_default())?;
-    let name = verified.provider();
-    let provider = providers.find(name).ok_or_else(|| ApplyError::UnknownProvider(name.to_owned()))?;
-    // The money facts of a hint are not proved: it only says that the provider should be asked.
-    let is_hint = verified.origin() == Origin::Hint;
-    let events = if is_hint { Vec::new() } else { provider.normalise(&verified)? };
-    let must_ask = provider.must_ask(&verified) && provider.inquiry.is_some();
-    let outcome = match (must_ask, is_hint, events.is_empty()) {
-        (true, ..) => Some("to_be_asked"),
-        (false, true, _) => Some("hint_without_inquiry"),
-        (false, false, true) => Some("ignored"),
-        (false, false, false) => None,
+fn tell(reading: &Reading) {
+    let is_hint = reading.verified.origin() == Origin::Hint;
+    let outcome = match (reading.must_ask, is_hint, reading.events.is_empty()) {
+        (true, ..) => "to_be_asked",
+        (false, true, _) => "hint_without_inquiry",
+        (false, false, true) => "ignored",
+        (false, false, false) => return,
     };
-    if let Some(outcome) = outcome {
-        tracing::info!(outcome, account = verified.account(), provider = name, "apply");
-    }
-    Ok(Reading { verified, events, must_ask })
+    tracing::info!(outcome, account = reading.verified.account(), provider = reading.provider, "apply");
 }
 
 /// Which message every event came from, and which messages failed.
@@ -202,6 +184,8 @@ struct Batch {
     events: BTreeMap<String, Vec<PaymentEvent>>,
     messages_of_event: HashMap<(String, String), BTreeSet<usize>>,
     failed: BTreeMap<usize, ApplyError>,
+    /// Messages of which a part cannot be read. They are set aside once the rest of them is applied.
+    partly: BTreeMap<usize, ReadError>,
 }
 
 impl Batch {
@@ -232,8 +216,16 @@ impl Batch {
     }
 
     /// Sets aside what is beyond help and gives back the rest. What cannot be set aside comes again.
-    async fn response(self, messages: &[SqsMessage], ports: &Ports, allowed: Duration) -> SqsBatchResponse {
+    async fn response(
+        mut self,
+        messages: &[SqsMessage],
+        ports: &Ports,
+        allowed: Duration,
+    ) -> SqsBatchResponse {
         let message_id = |index: usize| messages[index].message_id.clone().unwrap_or_default();
+        for (index, error) in std::mem::take(&mut self.partly) {
+            self.fail(index, error.into());
+        }
         let (poison, again): (Vec<_>, Vec<_>) =
             self.failed.into_iter().partition(|(_, error)| error.is_poison());
         for (index, error) in &poison {
@@ -242,9 +234,10 @@ impl Batch {
         for (index, error) in &again {
             tracing::warn!(outcome = "retried", reason = %error, message_id = message_id(*index), "apply");
         }
-        let set_aside = poison.iter().map(|(index, _)| async {
+        let set_aside = poison.iter().map(|(index, reason)| async {
             let body = messages[*index].body.as_deref().unwrap_or_default();
-            within(allowed, ports.callbacks.set_aside(body)).await.map_err(|error| (*index, error))
+            let reason = reason.to_string();
+            within(allowed, ports.callbacks.set_aside(body, &reason)).await.map_err(|error| (*index, error))
         });
         let in_flight = again.iter().filter_map(|(index, _)| {
             let message = &messages[*index];

@@ -1,5 +1,6 @@
 //! What becomes of every message of a batch, with ports in memory.
 
+use paybell_shared::callback::Verified;
 use paybell_shared::domain::{Reference, Status, Subject, SubjectKind};
 use paybell_shared::ports::memory::{CountingRandom, ManualClock, MemoryOrders, MemoryQueue};
 use paybell_shared::ports::redelivery::redelivery_delay_seconds;
@@ -138,6 +139,14 @@ async fn s6_poison_is_set_aside_at_once_and_holds_nobody_up() {
     assert_eq!(world.orders.all().len(), 2);
     let bodies = [0, 2, 3, 4].map(|index: usize| batch[index].1.clone());
     assert_eq!(world.queue.dead_letters(), bodies, "as they came, for a repair");
+    let reasons: Vec<String> = world.queue.reasons().into_iter().map(Option::unwrap).collect();
+    let expected = [
+        "the queue message cannot be read: Syntax error at line 1 column 2",
+        "unknown provider `nobody`",
+        "the queue message has version 99, this program reads 2",
+        "the content cannot be parsed",
+    ];
+    assert_eq!(reasons, expected);
 
     world.queue.faults.push(PortError::Transient("SendMessage: timed out".into()));
     assert_eq!(world.handle(&batch[..1]).await, ["unreadable"], "it is not lost");
@@ -351,4 +360,50 @@ async fn s2_what_does_not_end_is_reported_before_the_deadline() {
     let response = tokio::time::timeout(Duration::from_secs(30), answered).await.unwrap();
     assert_eq!(response.batch_item_failures[0].item_identifier, "m1");
     assert_eq!(callbacks.put_off_messages().len(), 1, "and given back");
+}
+
+/// Three payments in one callback, the second without its amount.
+fn batch_of_three() -> String {
+    let item = |reference: &str, amount: Value| {
+        json!({"NotificationRequestItem": {
+            "additionalData": {"hmacSignature": "checked before"}, "amount": amount, "eventCode": "CAPTURE",
+            "eventDate": "2027-01-15T08:00:00+00:00", "merchantAccountCode": "Acme", "merchantReference": reference,
+            "pspReference": format!("psp-{reference}"), "success": "true",
+        }})
+    };
+    let amount = || json!({"currency": "EUR", "value": 1999});
+    let items = [item("A1", amount()), item("A2", json!({"currency": "EUR"})), item("A3", amount())];
+    stripe(json!({"live": "true", "notificationItems": items})).replace("\"stripe\"", "\"adyen\"")
+}
+
+#[tokio::test]
+async fn m12_of_several_events_the_known_are_applied_and_the_callback_is_kept_for_the_malformed_one() {
+    let world = World::new();
+    let batch = [("batch", batch_of_three())];
+    assert_eq!(world.handle(&batch).await, [""; 0], "it is durable where it is seen");
+    for (id, captured_minor) in [("A1", Some(1999)), ("A2", None), ("A3", Some(1999))] {
+        let order = world.order(id).await;
+        assert_eq!(order.map(|order| order.state().captured_minor), captured_minor, "{id}");
+    }
+    assert_eq!(world.queue.dead_letters(), [batch[0].1.clone()]);
+    let reason = world.queue.reasons().remove(0).unwrap();
+    assert!(
+        reason.starts_with("1 of its 3 events cannot be read, the others are applied: field `"),
+        "{reason}"
+    );
+
+    // What is done again changes nothing that was applied, and is kept again as long as nothing is repaired.
+    let writes = world.orders.writes();
+    assert_eq!(world.handle(&batch).await, [""; 0]);
+    assert_eq!((world.orders.writes(), world.queue.dead_letters().len()), (writes, 2));
+}
+
+#[tokio::test]
+async fn m12_a_callback_with_a_malformed_event_is_kept_once_however_often_the_others_are_tried() {
+    let world = World::new();
+    world.orders.faults.push(PortError::Transient("GetItem: throttled".into()));
+    assert_eq!(world.handle(&[("batch", batch_of_three())]).await, ["batch"]);
+    assert_eq!(world.queue.dead_letters(), [""; 0], "it comes again");
+    assert_eq!(world.handle(&[("batch", batch_of_three())]).await, [""; 0]);
+    assert_eq!((world.orders.all().len(), world.queue.dead_letters().len()), (2, 1));
 }

@@ -225,7 +225,7 @@ struct Silent;
 
 #[async_trait::async_trait]
 impl DeadLetters for Silent {
-    async fn set_aside(&self, _: &str) -> Result<(), PortError> {
+    async fn set_aside(&self, _: &str, _: &str) -> Result<(), PortError> {
         std::future::pending().await
     }
 }

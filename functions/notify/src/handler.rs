@@ -134,6 +134,35 @@ pub async fn handle(
     response(untold, &origins, &*ports.dead_letters, end_of(REPORT_MARGIN_MS)).await
 }
 
+/// Tells users notifications that are known already, as [`handle`] tells those of changes: first the inbox, then every
+/// open WebSocket. Telling one again is harmless.
+///
+/// # Errors
+/// The first [`PortError`], when one of them is not in the inbox, or its user's connections cannot be looked up.
+pub async fn tell(
+    notifications: Vec<Notification>,
+    ports: &Ports,
+    clock: &dyn Clock,
+    deadline_ms: i64,
+) -> Result<(), PortError> {
+    let now_ms = clock.now_ms();
+    let left_ms = u64::try_from(deadline_ms.saturating_sub(now_ms)).unwrap_or_default();
+    let end = Instant::now() + Duration::from_millis(left_ms).min(INVOCATION_MAX);
+    let written_at_ms = now_ms..;
+    let outgoing = notifications.into_iter().zip(written_at_ms).enumerate();
+    let outgoing = outgoing.map(|(record, (notification, written_at_ms))| Outgoing {
+        record,
+        notification,
+        written_at_ms,
+    });
+    let mut untold = Untold::default();
+    let entries_of_user = write_all(outgoing.collect(), ports, end, &mut untold).await;
+    for (written, error) in push_all(&entries_of_user, ports, end).await {
+        written.records.iter().for_each(|record| untold.insert(*record, error.clone()));
+    }
+    untold.0.into_values().next().map_or(Ok(()), Err)
+}
+
 /// Writes the notifications to the inboxes, in order, side by side.
 async fn write_all(
     outgoing: Vec<Outgoing>,
@@ -184,10 +213,10 @@ async fn response(
     let mut again: Vec<(usize, PortError)> = untold.collect();
     let set_aside = beyond_help.into_iter().map(|(record, error)| async move {
         tracing::error!(outcome = "unreadable", reason = %error, "notify");
-        let letter = origins[record].dead_letter(&error);
-        let set_aside =
-            within(end.saturating_duration_since(Instant::now()), dead_letters.set_aside(&letter));
-        set_aside.await.map_err(|error| (record, error))
+        let (letter, reason) = (origins[record].dead_letter(&error), error.to_string());
+        let set_aside = dead_letters.set_aside(&letter, &reason);
+        let set_aside = within(end.saturating_duration_since(Instant::now()), set_aside).await;
+        set_aside.map_err(|error| (record, error))
     });
     for (record, error) in join_all(set_aside).await.into_iter().filter_map(Result::err) {
         tracing::warn!(outcome = "not_set_aside", reason = %error, "notify");

@@ -210,6 +210,8 @@ async fn s6_what_is_beyond_help_is_set_aside_at_once_and_holds_nobody_up() {
             letter("order#acme#order#A1", "A1", "PutItem: ValidationException (status 400)"),
         ]
     );
+    let reasons = world.dead_letters.reasons();
+    assert_eq!(reasons[0].as_deref(), Some("failed for good: the stored order cannot be read"));
 }
 
 #[tokio::test]

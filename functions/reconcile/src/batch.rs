@@ -121,7 +121,7 @@ impl Batch {
                 }
                 Fate::SetAside => {
                     tracing::error!(outcome = "poison", reason = %error, message_id, "reconcile");
-                    poison.push(index);
+                    poison.push((index, error));
                 }
                 Fate::Again => {
                     tracing::warn!(outcome = "retried", reason = %error, message_id, "reconcile");
@@ -129,9 +129,10 @@ impl Batch {
                 }
             }
         }
-        let set_aside = poison.into_iter().map(|index| async move {
+        let set_aside = poison.into_iter().map(|(index, reason)| async move {
             let body = messages[index].body.as_deref().unwrap_or_default();
-            within(allowed, ports.hints.set_aside(body)).await.map_err(|error| (index, error))
+            let reason = reason.to_string();
+            within(allowed, ports.hints.set_aside(body, &reason)).await.map_err(|error| (index, error))
         });
         let in_flight = again.iter().filter_map(|index| {
             let message = &messages[*index];

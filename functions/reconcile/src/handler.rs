@@ -80,7 +80,7 @@ impl Ports {
 
 /// Why a hint has led to no answer.
 #[derive(Clone, Debug, Error)]
-enum ReconcileError {
+pub enum ReconcileError {
     /// It is not a verified callback.
     #[error(transparent)]
     Unreadable(#[from] MessageError),
@@ -154,7 +154,11 @@ impl ReconcileError {
 pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
     received(&event.records, clock.now_ms());
     let mut batch = Batch::default();
-    let reading: Vec<_> = event.records.iter().map(|message| read(message, ports)).collect();
+    let reading = event
+        .records
+        .iter()
+        .map(|message| read(message.body.as_deref().unwrap_or_default(), &*ports.accounts, &ports.providers));
+    let reading: Vec<_> = reading.collect();
     let read: Vec<_> = stream::iter(reading).buffered(CONCURRENCY_MAX).collect().await;
     for (index, read) in read.into_iter().enumerate() {
         match read {
@@ -194,15 +198,30 @@ struct Hint {
     is_unsigned: bool,
 }
 
-async fn read(message: &SqsMessage, ports: &Ports) -> Result<Hint, (ReconcileError, bool)> {
-    let verified = Verified::from_queue(message.body.as_deref().unwrap_or_default())
-        .map_err(|error| (error.into(), false))?;
+/// What a message of the queue of hints makes us ask its provider now, without asking.
+///
+/// # Errors
+/// [`ReconcileError`] when nothing can be asked.
+pub async fn questions(
+    body: &str,
+    accounts: &dyn AccountStore,
+    providers: &Registry,
+) -> Result<Vec<FetchRequest>, ReconcileError> {
+    read(body, accounts, providers).await.map(|hint| hint.requests).map_err(|(error, _)| error)
+}
+
+async fn read(
+    body: &str,
+    accounts: &dyn AccountStore,
+    providers: &Registry,
+) -> Result<Hint, (ReconcileError, bool)> {
+    let verified = Verified::from_queue(body).map_err(|error| (error.into(), false))?;
     let name = verified.provider();
     let not_askable = || (ReconcileError::NotAskable(name.to_owned()), false);
-    let provider = ports.providers.find(name).ok_or_else(not_askable)?;
+    let provider = providers.find(name).ok_or_else(not_askable)?;
     let inquiry = provider.inquiry.as_ref().ok_or_else(not_askable)?;
     let is_unsigned = inquiry.is_unsigned(&verified);
-    match plan(&verified, provider, ports).await {
+    match plan(&verified, provider, accounts).await {
         Ok((keys, requests)) => Ok(Hint { verified, provider, keys, requests, is_unsigned }),
         Err(error) => Err((error, is_unsigned)),
     }
@@ -212,9 +231,9 @@ async fn read(message: &SqsMessage, ports: &Ports) -> Result<Hint, (ReconcileErr
 async fn plan(
     verified: &Verified,
     provider: &Provider,
-    ports: &Ports,
+    accounts: &dyn AccountStore,
 ) -> Result<(KeySet, Vec<FetchRequest>), ReconcileError> {
-    let credentials = ports.accounts.credentials(verified.account(), provider.name).await?;
+    let credentials = accounts.credentials(verified.account(), provider.name).await?;
     let credentials = credentials.ok_or(ReconcileError::NoCredentials)?;
     let mut key_sets: Vec<&KeySet> = credentials.active().collect();
     key_sets.sort_by_key(|keys| keys.id != verified.key_set_id());

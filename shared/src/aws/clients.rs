@@ -85,6 +85,11 @@ pub fn account_clients(sdk_config: &SdkConfig) -> (aws_sdk_dynamodb::Client, aws
     (aws_sdk_dynamodb::Client::new(&sdk_config), aws_sdk_secretsmanager::Client::new(&sdk_config))
 }
 
+/// A client of the queues, where `sdk_config` says they are.
+pub(super) fn sqs_client(sdk_config: &SdkConfig) -> aws_sdk_sqs::Client {
+    aws_sdk_sqs::Client::new(&with_limits(sdk_config, is_plain_loopback(sdk_config.endpoint_url())))
+}
+
 fn with_limits(sdk_config: &SdkConfig, plain: bool) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)

@@ -11,10 +11,7 @@ use super::error::{port_error, unreadable};
 use super::items::{Item, compose_key};
 use super::tables::{BY_CURSOR, CURSOR, PARTITION_KEY, SORT_KEY};
 use crate::domain::Notification;
-use crate::ports::{Inbox, InboxEntry, PortError, inbox_cursor};
-
-/// How long a notification stays readable.
-const KEPT_SECONDS: i64 = 90 * 24 * 60 * 60;
+use crate::ports::{INBOX_KEPT_SECONDS, Inbox, InboxEntry, PortError, inbox_cursor};
 
 /// The inbox table.
 #[derive(Clone, Debug)]
@@ -57,7 +54,7 @@ impl Inbox for DynamoInbox {
             pk: compose_key(&[&notification.subject.account, &notification.user]),
             sk: notification.id.clone(),
             cursor: inbox_cursor(now_ms, &notification.id),
-            expires_at: now_ms.div_euclid(1000) + KEPT_SECONDS,
+            expires_at: now_ms.div_euclid(1000) + INBOX_KEPT_SECONDS,
             notification: notification.clone(),
         };
         let item =

@@ -38,6 +38,11 @@ pub(super) fn order_key(subject: &Subject) -> String {
     compose_key(&[ORDER_ITEM, &subject.account, subject.kind.name(), &subject.id])
 }
 
+/// The order that a key of the orders table names; `None` of a reference's.
+pub fn subject_of_order_key(key: &str) -> Option<Subject> {
+    subject_from_text(key.strip_prefix(ORDER_ITEM)?.strip_prefix('#')?)
+}
+
 /// What is stored of an order, and the derived facts that queries and people look at.
 #[derive(Serialize, Deserialize)]
 struct StoredOrder {
@@ -175,8 +180,10 @@ mod tests {
         assert_ne!(compose_key(&["a%23b"]), compose_key(&["a#b"]));
         for id in ["pb-1", "a#b%c", "订单/1", ""] {
             let subject = Subject { account: "demo#1".into(), kind: SubjectKind::Mandate, id: id.into() };
+            assert_eq!(subject_of_order_key(&order_key(&subject)).as_ref(), Some(&subject));
             assert_eq!(subject_from_text(&subject_to_text(&subject)), Some(subject));
         }
         assert_eq!(subject_from_text("demo#unheard#1"), None);
+        assert_eq!(subject_of_order_key("reference#demo#stripe:pi_1"), None);
     }
 }

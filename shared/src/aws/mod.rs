@@ -5,6 +5,7 @@ pub mod tables;
 mod accounts;
 mod clients;
 mod connections;
+mod dead_letters;
 mod directory;
 mod error;
 mod inbox;
@@ -29,12 +30,13 @@ use crate::ports::{
 pub use accounts::DynamoAccounts;
 pub use clients::{Clients, account_clients, sdk_config};
 pub use connections::DynamoConnections;
+pub use dead_letters::{SqsLetters, SqsReturnQueue};
 pub use directory::{AccountDirectory, AccountSummary, Created, SecretPlace, StoredCredentials};
 pub use inbox::DynamoInbox;
-pub use items::order_from_stream_image;
 #[cfg(feature = "sandbox")]
 pub use items::order_to_stream_image;
-pub use operator::{StageError, accounts_of_stage};
+pub use items::{order_from_stream_image, subject_of_order_key};
+pub use operator::{StageError, accounts_table, config_of_stage, sdk_config_of_stage, tables_of_stage};
 pub use orders::DynamoOrders;
 pub use pusher::GatewayPusher;
 pub use queue::{SqsDeadLetters, SqsQueue};

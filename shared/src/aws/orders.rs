@@ -8,12 +8,12 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 
 use super::error::{port_error, saved, unreadable};
 use super::items::{
-    Item, REFERENCE_ITEM, compose_key, order_from_item, order_key, order_to_item, reference_from_item,
-    subject_to_text,
+    Item, ORDER_ITEM, REFERENCE_ITEM, compose_key, order_from_item, order_key, order_to_item,
+    reference_from_item, subject_of_order_key, subject_to_text,
 };
-use super::tables::{BY_USER, PARTITION_KEY, USER_KEY};
+use super::tables::{BY_USER, PARTITION_KEY, UPDATED_AT_MS, USER_KEY};
 use crate::domain::{Order, PaymentEvent, Reference, Subject};
-use crate::ports::{OrderStore, PortError, ReferenceRecord, Saved};
+use crate::ports::{OrderScan, OrderStore, PortError, ReferenceRecord, Saved};
 
 /// Most orders that one listing returns: what one `BatchGetItem` takes.
 const LISTING_MAX: usize = 100;
@@ -221,6 +221,40 @@ impl OrderStore for DynamoOrders {
             keys.iter().map(|key| Item::from([(PARTITION_KEY.to_owned(), AttributeValue::S(key.clone()))]));
         let mut orders = self.load_all(wanted.collect()).await?;
         Ok(keys.iter().filter_map(|key| orders.remove(key)).collect())
+    }
+}
+
+#[async_trait]
+impl OrderScan for DynamoOrders {
+    async fn updated_since(&self, since_ms: i64) -> Result<Vec<Subject>, PortError> {
+        let (mut subjects, mut start) = (Vec::new(), None);
+        loop {
+            let request = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(true)
+                .projection_expression("#pk")
+                .filter_expression("#item = :order AND #updated_at_ms >= :since")
+                .expression_attribute_names("#pk", PARTITION_KEY)
+                .expression_attribute_names("#item", "item")
+                .expression_attribute_names("#updated_at_ms", UPDATED_AT_MS)
+                .expression_attribute_values(":order", AttributeValue::S(ORDER_ITEM.to_owned()))
+                .expression_attribute_values(":since", AttributeValue::N(since_ms.to_string()))
+                .set_exclusive_start_key(start);
+            let output = request.send().await.map_err(|error| port_error("Scan", &error))?;
+            for mut item in output.items.into_iter().flatten() {
+                let subject = match item.remove(PARTITION_KEY) {
+                    Some(AttributeValue::S(key)) => subject_of_order_key(&key),
+                    _ => None,
+                };
+                subjects.push(subject.ok_or_else(|| unreadable("order"))?);
+            }
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return Ok(subjects);
+            }
+        }
     }
 }
 

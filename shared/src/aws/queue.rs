@@ -2,12 +2,15 @@
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+    ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue, MessageSystemAttributeNameForSends,
+    MessageSystemAttributeValue,
 };
 
 use super::error::port_error;
 use crate::callback::Verified;
+use crate::ports::dead_letters::{REASON_ATTRIBUTE, kept_reason};
 use crate::ports::redelivery::{PutOff, Redelivery};
 use crate::ports::{CallbackQueue, DeadLetters, HintQueue, PortError};
 use crate::telemetry::trace_header;
@@ -21,7 +24,9 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 ///
 /// # Source
 /// Amazon SQS API Reference, "ChangeMessageVisibilityBatch".
-const BATCH_ENTRIES_MAX: usize = 10;
+pub(super) const BATCH_ENTRIES_MAX: usize = 10;
+/// The type of an attribute that is text.
+const STRING: &str = "String";
 
 /// A dead-letter queue, to which we send ourselves what is beyond help.
 #[derive(Clone, Debug)]
@@ -39,8 +44,8 @@ impl SqsDeadLetters {
 
 #[async_trait]
 impl DeadLetters for SqsDeadLetters {
-    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
-        send(&self.client, &self.queue_url, message.to_owned()).await
+    async fn set_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
+        send(&self.client, &self.queue_url, message.to_owned(), Some(reason)).await
     }
 }
 
@@ -84,24 +89,41 @@ impl SqsQueue {
     }
 }
 
-async fn send(client: &Client, queue_url: &str, message: String) -> Result<(), PortError> {
+/// Sends a message, with the reason in an attribute of its own where there is one: the text stays what it was.
+pub(super) async fn send(
+    client: &Client,
+    queue_url: &str,
+    message: String,
+    reason: Option<&str>,
+) -> Result<(), PortError> {
+    let invalid = |error: BuildError| PortError::Permanent(error.to_string());
+    let reason = reason.map(kept_reason).filter(|reason| fits(&message, reason));
     if message.len() > MESSAGE_BYTES_MAX {
         return Err(PortError::Permanent(format!("SendMessage: more than {MESSAGE_BYTES_MAX} bytes")));
     }
     let mut request = client.send_message().queue_url(queue_url).message_body(message);
     if let Some(header) = trace_header() {
-        let value = MessageSystemAttributeValue::builder().data_type("String").string_value(header);
-        let value = value.build().map_err(|error| PortError::Permanent(error.to_string()))?;
+        let value = MessageSystemAttributeValue::builder().data_type(STRING).string_value(header);
+        let value = value.build().map_err(invalid)?;
         request =
             request.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, value);
+    }
+    if let Some(reason) = reason {
+        let value = MessageAttributeValue::builder().data_type(STRING).string_value(reason).build();
+        request = request.message_attributes(REASON_ATTRIBUTE, value.map_err(invalid)?);
     }
     request.send().await.map(|_| ()).map_err(|error| port_error("SendMessage", &error))
 }
 
+/// Whether the reason finds room beside the message: attributes count, and a message is kept rather than its reason.
+fn fits(message: &str, reason: &str) -> bool {
+    message.len() + REASON_ATTRIBUTE.len() + STRING.len() + reason.len() <= MESSAGE_BYTES_MAX
+}
+
 #[async_trait]
 impl DeadLetters for SqsQueue {
-    async fn set_aside(&self, message: &str) -> Result<(), PortError> {
-        self.dead_letters.set_aside(message).await
+    async fn set_aside(&self, message: &str, reason: &str) -> Result<(), PortError> {
+        self.dead_letters.set_aside(message, reason).await
     }
 }
 
@@ -119,13 +141,13 @@ impl Redelivery for SqsQueue {
 #[async_trait]
 impl CallbackQueue for SqsQueue {
     async fn send(&self, verified: &Verified) -> Result<(), PortError> {
-        send(&self.client, &self.queue_url, verified.to_message()).await
+        send(&self.client, &self.queue_url, verified.to_message(), None).await
     }
 }
 
 #[async_trait]
 impl HintQueue for SqsQueue {
     async fn send(&self, hint: &Verified) -> Result<(), PortError> {
-        send(&self.client, &self.queue_url, hint.to_message()).await
+        send(&self.client, &self.queue_url, hint.to_message(), None).await
     }
 }

@@ -15,7 +15,7 @@ mod transaction;
 
 pub use event::{EventKind, PaymentEvent};
 pub use money::{Currency, Money, MoneyError};
-pub use notification::{Locale, Notification, notifications};
+pub use notification::{Locale, Notification, facts_since, notifications};
 pub use order::{ATTEMPTS_MAX, EVENTS_MAX, Expectation, Order, OrderError};
 pub use references::{Ask, Plan, ReferenceRecord};
 pub use state::{

@@ -8,6 +8,7 @@ use super::{
     DisputeState, DisputeStatus, EventKind, Money, Order, OrderState, PaymentEvent, Reason, RefundDue,
     RefundState, RefundStatus, Subject, TransactionState, TransactionStatus, notification_text,
 };
+use crate::callback::UnixSeconds;
 
 /// Something contradicts what is expected.
 pub const ORDER_HELD: &str = "order.held";
@@ -89,6 +90,16 @@ impl Notification {
 pub fn notifications(old: Option<&Order>, new: &Order) -> Vec<Notification> {
     let told: BTreeSet<String> = old.map(facts).into_iter().flatten().map(|fact| fact.id).collect();
     facts(new).into_iter().filter(|fact| !told.contains(&fact.id)).collect()
+}
+
+/// The facts that are true of an order because of events that were received at `since` or later.
+///
+/// Whoever was told of every change was told of each of them, and of more: of facts that others have overtaken since,
+/// such as a payment that had begun and is captured now.
+pub fn facts_since(order: &Order, since: UnixSeconds) -> Vec<Notification> {
+    let earlier = order.events.iter().filter(|(_, event)| event.received_at < since);
+    let earlier = earlier.map(|(id, event)| (id.clone(), event.clone())).collect();
+    notifications(Some(&Order { events: earlier, ..order.clone() }), order)
 }
 
 /// The facts that are true of an order: of each transaction how far it came, so that a late lower-ranking

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::{
-    AccountStore, Clock, Connection, ConnectionStore, FetchResponse, Inbox, InboxEntry, OrderStore,
-    PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, Transport, inbox_cursor,
+    AccountStore, Clock, Connection, ConnectionStore, FetchResponse, Inbox, InboxEntry, OrderScan,
+    OrderStore, PortError, Pushed, Pusher, Random, ReferenceRecord, Saved, Transport, inbox_cursor,
 };
 use crate::callback::{Credentials, UnixSeconds};
 use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
@@ -21,14 +21,19 @@ pub use queue::MemoryQueue;
 /// Errors that the next calls return instead of doing anything, first in, first out; and a count of all calls.
 #[derive(Debug, Default)]
 pub struct Faults {
-    next: Mutex<VecDeque<PortError>>,
+    next: Mutex<VecDeque<Option<PortError>>>,
     calls: AtomicUsize,
 }
 
 impl Faults {
     /// Makes one more of the next calls fail.
     pub fn push(&self, error: PortError) {
-        lock(&self.next).push_back(error);
+        lock(&self.next).push_back(Some(error));
+    }
+
+    /// Lets one more of the next calls through, before those that fail.
+    pub fn pass(&self) {
+        lock(&self.next).push_back(None);
     }
 
     /// How many calls there were, failed ones included.
@@ -38,7 +43,7 @@ impl Faults {
 
     fn check(&self) -> Result<(), PortError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        lock(&self.next).pop_front().map_or(Ok(()), Err)
+        lock(&self.next).pop_front().flatten().map_or(Ok(()), Err)
     }
 }
 
@@ -242,6 +247,15 @@ impl OrderStore for MemoryOrders {
         orders.sort_by_key(|order| std::cmp::Reverse(order.updated_at_ms));
         orders.truncate(limit);
         Ok(orders)
+    }
+}
+
+#[async_trait]
+impl OrderScan for MemoryOrders {
+    async fn updated_since(&self, since_ms: i64) -> Result<Vec<Subject>, PortError> {
+        self.faults.check()?;
+        let orders = self.all().into_iter().filter(|order| order.updated_at_ms >= since_ms);
+        Ok(orders.map(|order| order.subject).collect())
     }
 }
 

@@ -1,11 +1,13 @@
 //! What the functions need from the outside world. Adapters are in `aws`; tests bring their own.
 
 pub mod cached;
+pub mod dead_letters;
 pub mod fetch;
 pub mod fold;
 pub mod keys;
 #[cfg(feature = "sandbox")]
 pub mod memory;
+pub mod overlay;
 pub mod redelivery;
 pub mod system;
 pub mod tokens;
@@ -18,8 +20,10 @@ use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
 
 pub use crate::domain::ReferenceRecord;
 pub use cached::CachedAccounts;
+pub use dead_letters::{DeadLetter, DeadLetterQueue, DeadLetters, ReturnQueue};
 pub use fetch::{FetchResponse, Fetcher, Transport};
 pub use keys::{FetchedKeys, KeyError};
+pub use overlay::{OrderChange, OverlayOrders};
 pub use redelivery::Redelivery;
 pub use system::{SystemClock, SystemRandom};
 pub use tokens::{AccessTokens, TokenError};
@@ -52,13 +56,6 @@ pub trait AccountStore: Send + Sync {
     async fn account_of_api_key(&self, api_key_sha256_hex: &str) -> Result<Option<String>, PortError>;
     /// Stores the hash of an account's API key.
     async fn put_api_key(&self, account: &str, api_key_sha256_hex: &str) -> Result<(), PortError>;
-}
-
-/// A dead-letter queue: what no further try can help is seen there, and waits for a repair.
-#[async_trait]
-pub trait DeadLetters: Send + Sync {
-    /// Keeps the text of a message as it is; returns once it is stored durably.
-    async fn set_aside(&self, message: &str) -> Result<(), PortError>;
 }
 
 /// The queue of verified callbacks, with its dead-letter queue.
@@ -98,6 +95,14 @@ pub trait OrderStore: Send + Sync {
     async fn orders_of_user(&self, account: &str, user: &str, limit: usize) -> Result<Vec<Order>, PortError>;
 }
 
+/// All orders, for an operator who does not know which ones are meant.
+#[async_trait]
+pub trait OrderScan: Send + Sync {
+    /// The subjects of all orders that were last stored at this moment or later, of all accounts. It reads everything
+    /// that is stored.
+    async fn updated_since(&self, since_ms: i64) -> Result<Vec<Subject>, PortError>;
+}
+
 /// The outcome of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Saved {
@@ -124,6 +129,9 @@ pub fn inbox_cursor(written_at_ms: i64, notification_id: &str) -> String {
 /// How long after its moment of writing an entry may still become visible: writers' clocks differ, and a writer may be
 /// slow. Whoever reads on from a cursor begins this much earlier and drops the ids that it has seen.
 pub const INBOX_OVERLAP_MS: i64 = 30_000;
+
+/// How long a notification stays readable.
+pub const INBOX_KEPT_SECONDS: i64 = 90 * 24 * 60 * 60;
 
 /// Users' inboxes.
 #[async_trait]

@@ -163,6 +163,15 @@ pub enum MappingError {
     Unsettled,
 }
 
+/// What could be read of a proved callback.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadEvents {
+    /// The events; none of a kind that we do not act on.
+    pub events: Vec<PaymentEvent>,
+    /// Why each of its other events cannot be read.
+    pub unreadable: Vec<MappingError>,
+}
+
 impl MappingError {
     /// Shorthand for [`MappingError::Field`].
     pub fn field(field: impl Into<String>) -> Self {
@@ -343,20 +352,41 @@ impl Provider {
         })
     }
 
-    /// Reads the events out of a proved callback.
+    /// Reads the events out of a proved callback, all of them.
     ///
     /// # Errors
     /// [`MappingError`] when the content is not what the provider documents, or an id is longer than
     /// [`ID_BYTES_MAX`].
     pub fn normalise(&self, verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
-        let events = match (verified.origin(), &self.inquiry, &self.normalise) {
-            (Origin::Answer, Some(inquiry), _) => inquiry.normalise(verified),
-            (Origin::Answer, None, _) => Err(MappingError::Content),
-            (_, _, Normalise::Coded(normalise)) => normalise(verified),
-            (_, _, Normalise::Described(description)) => description.normalise(verified),
-        }?;
-        events.iter().try_for_each(require_short_ids)?;
-        Ok(events)
+        let read = self.read(verified)?;
+        read.unreadable.into_iter().next().map_or(Ok(read.events), Err)
+    }
+
+    /// Reads the events out of a proved callback. Where a description says that it holds several, one that cannot be
+    /// read does not hide the others.
+    ///
+    /// # Errors
+    /// As [`Provider::normalise`], when not a single event can be read.
+    pub fn read(&self, verified: &Verified) -> Result<ReadEvents, MappingError> {
+        let all = |events: Vec<PaymentEvent>| events.into_iter().map(Ok).collect();
+        let each: Vec<Result<PaymentEvent, MappingError>> =
+            match (verified.origin(), &self.inquiry, &self.normalise) {
+                (Origin::Answer, Some(inquiry), _) => inquiry.normalise(verified).map(all),
+                (Origin::Answer, None, _) => Err(MappingError::Content),
+                (_, _, Normalise::Coded(normalise)) => normalise(verified).map(all),
+                (_, _, Normalise::Described(description)) => description.normalise(verified),
+            }?;
+        let mut read = ReadEvents::default();
+        for event in each {
+            match event.and_then(|event| require_short_ids(&event).map(|()| event)) {
+                Ok(event) => read.events.push(event),
+                Err(error) => read.unreadable.push(error),
+            }
+        }
+        match read.unreadable.first() {
+            Some(error) if read.events.is_empty() => Err(error.clone()),
+            _ => Ok(read),
+        }
     }
 
     /// The part of this name.

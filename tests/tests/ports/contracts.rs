@@ -1,6 +1,7 @@
 //! What every implementation of a port must do.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use paybell_shared::callback::{Credentials, KeySet, UnixSeconds};
 use paybell_shared::domain::{
@@ -8,8 +9,10 @@ use paybell_shared::domain::{
     Subject, SubjectKind,
 };
 use paybell_shared::ports::fold::perform;
-use paybell_shared::ports::memory::{CountingRandom, ManualClock};
-use paybell_shared::ports::{AccountStore, Connection, ConnectionStore, Inbox, OrderStore, Saved};
+use paybell_shared::ports::memory::{CountingRandom, ManualClock, MemoryOrders};
+use paybell_shared::ports::{
+    AccountStore, Connection, ConnectionStore, Inbox, OrderScan, OrderStore, OverlayOrders, Saved,
+};
 use serde_json::json;
 
 fn subject(id: &str) -> Subject {
@@ -138,6 +141,49 @@ pub async fn a_users_orders_are_listed_newest_first(store: &dyn OrderStore) {
     assert_eq!(ids(store.orders_of_user("acme", "ann", 2).await.unwrap()), ["three", "four"]);
     assert_eq!(ids(store.orders_of_user("acme", "eve", 10).await.unwrap()), [""; 0]);
     assert_eq!(ids(store.orders_of_user("other", "ann", 10).await.unwrap()), [""; 0]);
+}
+
+pub async fn orders_are_found_by_the_time_of_their_last_change(store: &dyn OrderStore, scan: &dyn OrderScan) {
+    for (id, updated_at_ms) in [("one", 10), ("t#wo%", 20), ("three", 30)] {
+        let order = Order { updated_at_ms, ..Order::new(subject(id)) };
+        assert_eq!(store.save(&order).await.unwrap(), Saved::Yes);
+    }
+    store.tie(&Reference::new("stripe", "ch_1"), &subject("three")).await.unwrap();
+    for (since_ms, expected) in [(0, &["one", "t#wo%", "three"][..]), (20, &["t#wo%", "three"]), (31, &[])] {
+        let found = BTreeSet::from_iter(scan.updated_since(since_ms).await.unwrap());
+        assert_eq!(found, expected.iter().map(|id| subject(id)).collect(), "{since_ms}");
+    }
+}
+
+pub async fn an_overlay_adds_to_what_lies_below(below: Arc<MemoryOrders>) {
+    let reference = Reference::new("stripe", "ch_1");
+    let mut order = Order::new(subject("A1"));
+    order.register(expectation("ann", money(5, "EUR"))).unwrap();
+    below.save(&order).await.unwrap();
+    below.park("acme", &reference, &event("evt_1", 5)).await.unwrap();
+    below.tie(&reference, &subject("A1")).await.unwrap();
+    let writes = below.writes();
+
+    let overlay = OverlayOrders::over(below.clone());
+    let stored = overlay.load(&order.subject).await.unwrap().unwrap();
+    let parked = overlay.park("acme", &reference, &event("evt_1", 3)).await.unwrap();
+    assert_eq!(parked.parked, [event("evt_1", 3)], "the smaller reading stays");
+    assert_eq!(parked.subjects, BTreeSet::from([subject("A1")]));
+    let tied = overlay.tie(&reference, &subject("B2")).await.unwrap();
+    assert_eq!((tied.subjects.len(), tied.parked.len()), (2, 1));
+    assert_eq!(overlay.save(&order).await.unwrap(), Saved::LostRace, "it is stored below");
+    let mut changed = stored.clone();
+    changed.absorb([event("evt_2", 2)]).unwrap();
+    assert_eq!(overlay.save(&changed).await.unwrap(), Saved::Yes);
+    assert_eq!(overlay.load(&order.subject).await.unwrap().unwrap().events.len(), 1);
+    assert_eq!(overlay.orders_of_user("acme", "ann", 10).await.unwrap()[0].events.len(), 1);
+    let changes = overlay.take_changes();
+    assert_eq!((changes.len(), &changes[0].old, changes[0].new.version), (1, &Some(stored), 2));
+    assert_eq!(overlay.take_changes(), []);
+
+    assert_eq!(below.writes(), writes);
+    assert_eq!(below.load(&order.subject).await.unwrap().unwrap().events.len(), 0);
+    assert_eq!(below.reference("acme", &reference).await.unwrap().parked, [event("evt_1", 5)]);
 }
 
 /// A refund that names only a charge waits under it, and joins the order with the payment that names both.

@@ -7,7 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynoxide::{Database, server};
-use paybell_shared::aws::{AccountDirectory, Adapters, Clients, tables};
+use paybell_shared::aws::{AccountDirectory, Adapters, Clients, DynamoOrders, tables};
 use paybell_shared::config::{Config, TableNames};
 use paybell_shared::ports::PortError;
 use tokio::net::TcpListener;
@@ -54,6 +54,10 @@ impl EmbeddedDynamoDb {
 
     pub fn adapters(&self) -> Adapters {
         Adapters::with_clients(&self.clients, &self.config)
+    }
+
+    pub fn orders(&self) -> DynamoOrders {
+        DynamoOrders::new(self.clients.dynamodb.clone(), &self.config.tables.orders)
     }
 
     pub async fn create_tables(&self) -> Result<(), PortError> {

@@ -7,6 +7,9 @@ mod contracts;
 mod dynamodb;
 mod secrets;
 
+use std::sync::Arc;
+
+use paybell_shared::ports::OverlayOrders;
 use paybell_shared::ports::memory::{MemoryAccounts, MemoryConnections, MemoryInbox, MemoryOrders};
 
 use dynamodb::EmbeddedDynamoDb;
@@ -36,6 +39,49 @@ contract!(only_one_of_two_writers_of_a_version_wins, MemoryOrders::default(), or
 contract!(ties_and_parked_events_only_grow, MemoryOrders::default(), orders);
 contract!(a_users_orders_are_listed_newest_first, MemoryOrders::default(), orders);
 contract!(a_plan_finds_parked_events_when_the_tie_is_learned, MemoryOrders::default(), orders);
+mod an_overlay_is_an_order_store {
+    use super::*;
+
+    macro_rules! contract {
+        ($contract:ident) => {
+            #[tokio::test]
+            async fn $contract() {
+                let below = Arc::new(MemoryOrders::default());
+                contracts::$contract(&OverlayOrders::over(below.clone())).await;
+                assert_eq!((below.all(), below.writes()), (Vec::new(), 0), "nothing is written below");
+            }
+        };
+    }
+
+    contract!(an_order_comes_back_as_it_was_saved);
+    contract!(only_one_of_two_writers_of_a_version_wins);
+    contract!(ties_and_parked_events_only_grow);
+    contract!(a_users_orders_are_listed_newest_first);
+    contract!(a_plan_finds_parked_events_when_the_tie_is_learned);
+}
+
+mod orders_are_found_by_the_time_of_their_last_change {
+    use super::*;
+
+    #[tokio::test]
+    async fn in_memory() {
+        let orders = MemoryOrders::default();
+        contracts::orders_are_found_by_the_time_of_their_last_change(&orders, &orders).await;
+    }
+
+    #[tokio::test]
+    async fn on_dynamodb() {
+        let orders = EmbeddedDynamoDb::start().await.orders();
+        contracts::orders_are_found_by_the_time_of_their_last_change(&orders, &orders).await;
+    }
+}
+
+/// What lies below is seen, what is written above hides it, and below nothing changes.
+#[tokio::test]
+async fn an_overlay_sees_what_lies_below_it() {
+    contracts::an_overlay_adds_to_what_lies_below(Arc::new(MemoryOrders::default())).await;
+}
+
 contract!(a_notification_is_there_once_and_read_in_order, MemoryInbox::default(), inbox);
 contract!(a_ticket_opens_once_and_only_in_time, MemoryConnections::default(), connections);
 contract!(connections_are_found_by_id_and_by_user, MemoryConnections::default(), connections);

@@ -6,6 +6,7 @@
 
 mod world;
 
+use paybell_tests::command::paybell;
 use paybell_tests::fault_proxy::{Call, Fault, Rule};
 use paybell_tests::wait;
 use serde_json::Value;
@@ -118,4 +119,25 @@ async fn s6_an_unreadable_message_is_set_aside_at_once_and_holds_nobody_up() {
     let calls = &outage.proxy.calls()[calls_before..];
     assert_eq!(delays_seconds(calls), [0; 0], "nothing came again");
     assert_eq!(outage.stage().queued().await.dead_letters, 1);
+
+    // The operator sees why, and has it done again in vain: it is back under another id.
+    let place = ["--stage".to_owned(), outage.stage().name().to_owned()];
+    let redrive = async |arguments: &[&str]| {
+        paybell(&place, &[&["redrive", "--json", "--queue", "callbacks"], arguments].concat(), "").await
+    };
+    let listed = redrive(&[]).await.json();
+    let letter = &listed["letters"][0];
+    assert_eq!(
+        letter["reason"], "the queue message cannot be read: Syntax error at line 1 column 2",
+        "{listed:#}"
+    );
+    let would = redrive(&["--dry-run"]).await;
+    assert!(!would.succeeded && would.stdout.contains("still_fails"), "{would:#?}");
+    let id = letter["id"].as_str().expect("a letter has an id").to_owned();
+    assert_eq!(redrive(&["--id", &id]).await.json()["letters"][0]["done"]["redone"], true);
+    let ids = async || {
+        let letters = redrive(&[]).await.json()["letters"].as_array().cloned().unwrap_or_default();
+        letters.into_iter().filter_map(|letter| letter["id"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    wait::until("the message to be set aside again", ids, |ids| ids.len() == 1 && ids[0] != id).await;
 }

@@ -3,9 +3,11 @@
 pub mod accounts;
 pub mod client;
 pub mod demo;
+mod deployment;
 pub mod listen;
 mod private_file;
 pub mod providers;
+pub mod redrive;
 pub mod simulate;
 pub mod up;
 pub mod verify;

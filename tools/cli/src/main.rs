@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use paybell_cli::{Place, accounts, listen, providers, simulate, up, verify};
+use paybell_cli::{Place, accounts, listen, providers, redrive, simulate, up, verify};
 
 /// Payment callbacks: verified, applied once, told to the people who wait.
 #[derive(Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Account(accounts::account::Options),
     /// Put, list and retire an account's credentials for a payment provider
     Credentials(accounts::credentials::Options),
+    /// Show what could not be done and why, say what it would do now, have it done again after a repair
+    Redrive(redrive::Options),
     /// List the providers: how each signs, what it tells, how it wants to be answered
     Providers(providers::Options),
 }
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Verify(options) => verify::run(&options),
         Command::Account(options) => accounts::account::run(&cli.place, &options),
         Command::Credentials(options) => accounts::credentials::run(&cli.place, &options),
+        Command::Redrive(options) => redrive::run(&cli.place, &options),
         Command::Providers(options) => providers::run(&options),
     }
 }

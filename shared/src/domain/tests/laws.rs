@@ -121,6 +121,8 @@ proptest! {
             }
             prop_assert_eq!(&notifications(Some(&order), &order), &[]);
         }
+        prop_assert_eq!(facts_since(&order, UnixSeconds(i64::MIN)), notifications(None, &order));
+        prop_assert_eq!(facts_since(&order, UnixSeconds(i64::MAX)), Vec::new());
         let doubted = order.state().reasons.iter().any(|reason| reason.doubts_payment());
         for fact in notifications(None, &order) {
             prop_assert!(told.contains_key(&fact.id), "{fact:?}");

@@ -227,11 +227,14 @@ impl Description {
         }
     }
 
-    /// Reads the events as the description says.
+    /// Reads the events as the description says, each by itself.
     ///
     /// # Errors
-    /// [`MappingError`] when a field that an event needs is absent.
-    pub fn normalise(&self, verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
+    /// [`MappingError`] when a field that an event needs is absent: of that event, where a callback holds several.
+    pub fn normalise(
+        &self,
+        verified: &Verified,
+    ) -> Result<Vec<Result<PaymentEvent, MappingError>>, MappingError> {
         if self.grammar.events.is_empty() {
             return Err(MappingError::field("events"));
         }

@@ -25,18 +25,17 @@ pub(super) fn tables<'a>(
     Ok(grammar.events.iter().filter(move |events| events.when.as_ref() == when))
 }
 
-/// The events of a callback.
-pub(super) fn normalise(
-    grammar: &Grammar,
-    provider: &str,
-    verified: &Verified,
-) -> Result<Vec<PaymentEvent>, MappingError> {
+/// The events of a callback, each with what hinders its reading.
+pub(super) fn normalise(grammar: &Grammar, provider: &str, verified: &Verified) -> EachEvent {
     let mut events = Vec::new();
     for table in tables(grammar, verified)? {
-        events.extend(read(table, provider, verified)?);
+        events.extend(read_each(table, provider, verified, verified.content())?);
     }
     Ok(events)
 }
+
+/// What is read of a content that may hold several events: one that cannot be read does not hide the others.
+pub(super) type EachEvent = Result<Vec<Result<PaymentEvent, MappingError>>, MappingError>;
 
 /// The events that one table reads from the content.
 pub(super) fn read(
@@ -54,12 +53,13 @@ pub(super) fn normalise_content(
     verified: &Verified,
     content: &[u8],
 ) -> Result<Vec<PaymentEvent>, MappingError> {
+    read_each(events, provider, verified, content)?.into_iter().collect()
+}
+
+fn read_each(events: &EventsRule, provider: &str, verified: &Verified, content: &[u8]) -> EachEvent {
     let request = Request::new(verified.raw(), content);
-    let items = items(events, &request)?;
-    items
-        .into_iter()
-        .filter_map(|item| event(events, provider, verified, &request, item).transpose())
-        .collect()
+    let items = items(events, &request)?.into_iter();
+    Ok(items.filter_map(|item| event(events, provider, verified, &request, item).transpose()).collect())
 }
 
 /// The members to read one event of each, or one reading of the whole.

@@ -9,9 +9,10 @@ use paybell_shared::ports::secret_sha256_hex;
 use serde_json::json;
 
 use super::listing::accounts_table;
-use super::place::{self, Stage};
+use super::place;
 use super::{AccountsError, now, random_api_key, require_account_name, written};
 use crate::Place;
+use crate::deployment::Stage;
 
 /// How the API keys of accounts begin, so that they are recognised where they should not be; the demo account's begin
 /// with `pb_test_`.

@@ -13,9 +13,10 @@ use paybell_shared::providers::{Provider, Registry};
 
 use super::fields::FieldOptions;
 use super::listing::{KeySetView, key_sets_table};
-use super::place::{self, Stage};
+use super::place;
 use super::{AccountsError, now, require_account_name};
 use crate::Place;
+use crate::deployment::Stage;
 use crate::up::configuration;
 
 /// Options of `paybell credentials`.

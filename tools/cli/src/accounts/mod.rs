@@ -13,16 +13,14 @@ use std::io;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
-use paybell_shared::aws::StageError;
 use paybell_shared::callback::{ACCOUNT_BYTES_MAX, RotationError, UnixSeconds, is_account_name};
 use paybell_shared::ports::{Clock, PortError, SystemClock};
 use paybell_shared::providers::KeyProblem;
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::deployment::DeploymentError;
 use crate::up::StartError;
-
-pub use place::Stage;
 
 /// Why a command did not do what it was asked; each says what to do next.
 #[derive(Debug, Error)]
@@ -58,16 +56,9 @@ pub(crate) enum AccountsError {
     LostRace,
     #[error("{0}")]
     Fields(#[from] fields::FieldError),
-    #[error(
-        "there is nothing in the data folder {0} yet: make an account with `paybell account create`, start \
-             `paybell up`, or choose another folder with --data"
-    )]
-    NoFolder(String),
-    #[error("another process uses the data folder {0} and does not answer: try again")]
-    FolderBusy(String),
     #[error("{0}")]
-    Stage(#[from] StageError),
-    #[error("cannot open the data folder: {0}")]
+    Deployment(#[from] DeploymentError),
+    #[error("{0}")]
     Start(#[from] Box<StartError>),
     #[error("the accounts could not be reached or changed: {0}")]
     Port(#[from] PortError),

@@ -87,18 +87,7 @@ impl Embedded {
 
     /// Its tables and queues.
     pub fn config(&self) -> Config {
-        let queue_url = |name: &str| format!("http://{}/000000000000/{name}", self.address);
-        Config {
-            callbacks_queue_url: queue_url(CALLBACKS_QUEUE),
-            callbacks_dead_letters_url: queue_url(CALLBACKS_DEAD_LETTERS),
-            hints_queue_url: queue_url(HINTS_QUEUE),
-            hints_dead_letters_url: queue_url(HINTS_DEAD_LETTERS),
-            notify_dead_letters_url: queue_url(NOTIFY_DEAD_LETTERS),
-            websocket_endpoint: self.endpoint_url(),
-            dynamodb_endpoint: None,
-            sqs_endpoint: None,
-            tables: table_names(),
-        }
+        config_at(&self.endpoint_url())
     }
 
     /// The changes of the table of orders since the start, as `notify` gets them; at most 100.
@@ -107,6 +96,22 @@ impl Embedded {
     /// What the engine says.
     pub fn order_changes(&self) -> Result<Vec<EventRecord>, String> {
         stream::records(&self.dynamodb, &self.config().tables.orders)
+    }
+}
+
+/// The tables and queues of one machine whose services are at this address.
+pub(crate) fn config_at(endpoint_url: &str) -> Config {
+    let queue_url = |name: &str| format!("{endpoint_url}/000000000000/{name}");
+    Config {
+        callbacks_queue_url: queue_url(CALLBACKS_QUEUE),
+        callbacks_dead_letters_url: queue_url(CALLBACKS_DEAD_LETTERS),
+        hints_queue_url: queue_url(HINTS_QUEUE),
+        hints_dead_letters_url: queue_url(HINTS_DEAD_LETTERS),
+        notify_dead_letters_url: queue_url(NOTIFY_DEAD_LETTERS),
+        websocket_endpoint: endpoint_url.to_owned(),
+        dynamodb_endpoint: None,
+        sqs_endpoint: None,
+        tables: table_names(),
     }
 }
 

@@ -11,7 +11,7 @@ fn events_of(text: &str, body: &str) -> Result<Vec<PaymentEvent>, MappingError> 
     let request = description.sign(&keys, &payload(body)).unwrap();
     let key_set = KeySet::new("test", keys.key_set.clone());
     let verified = description.verify(&raw("minimal", &request), &key_set, NOW).unwrap();
-    description.normalise(&verified)
+    description.normalise(&verified)?.into_iter().collect()
 }
 
 fn kinds(events: &[PaymentEvent]) -> Vec<EventKind> {

@@ -252,7 +252,11 @@ fn the_key_that_proved_a_callback_may_choose_what_it_means() {
             let verified = description.verify(&raw("minimal", &request), &key_set, NOW).unwrap();
             let queued = crate::callback::Verified::from_queue(&verified.to_message()).unwrap();
             let events = description.normalise(&queued).unwrap();
-            assert_eq!(events.iter().map(|event| event.kind.name()).collect::<Vec<_>>(), [kind], "{name}");
+            assert_eq!(
+                events.iter().map(|event| event.as_ref().unwrap().kind.name()).collect::<Vec<_>>(),
+                [kind],
+                "{name}"
+            );
         }
     }
     let unnamed = read(&changed(&changes[1..])).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 //! No well-kept crate serves an SQS endpoint from one file, so this is our own, kept small. Standard queues only:
 //! at-least-once, best-effort order. A message never expires: one machine keeps what it acknowledged.
 
+mod attributes;
 pub mod protocol;
 mod store;
 #[cfg(test)]

@@ -7,7 +7,8 @@ use md5::{Digest as _, Md5};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::store::{Outgoing, Receive, Received, Redrive, Store};
+use super::attributes::Attributes;
+use super::store::{Counts, Outgoing, Receive, Received, Redrive, Store};
 use super::writer::StoreError;
 
 /// Largest message, and largest sum of a batch, in bytes.
@@ -98,6 +99,7 @@ pub async fn perform(
                 _ => Err(not_in_flight()),
             }
         }
+        "GetQueueAttributes" => Ok(queue_attributes(store.counts(queue).await?, &input["AttributeNames"])),
         "ChangeMessageVisibilityBatch" => change_visibility_batch(store, queue, input).await,
         "DeleteMessageBatch" => {
             let entries = batch(input)?;
@@ -125,7 +127,7 @@ async fn send_batch(store: &Store, queue: &str, input: &Value) -> Result<Value, 
     let (mut messages, mut done, mut bytes) = (Vec::new(), Vec::new(), 0);
     for entry in batch(input)? {
         let (message, mut output) = outgoing(entry)?;
-        bytes += message.body.len();
+        bytes += message.body.len() + message.attributes.bytes();
         output["Id"] = entry["Id"].clone();
         messages.push(message);
         done.push(output);
@@ -158,17 +160,19 @@ async fn change_visibility_batch(store: &Store, queue: &str, input: &Value) -> R
 
 fn outgoing(input: &Value) -> Result<(Outgoing, Value), ProtocolError> {
     let body = text(input, "MessageBody")?;
-    if body.len() > MESSAGE_BYTES_MAX {
+    let attributes = Attributes::from_wire(&input["MessageAttributes"]);
+    let attributes = attributes.map_err(|problem| refuse("InvalidParameterValue", problem))?;
+    if body.len() + attributes.bytes() > MESSAGE_BYTES_MAX {
         return Err(refuse("InvalidParameterValue", "The message is larger than 1 MiB."));
-    }
-    if input["MessageAttributes"].as_object().is_some_and(|attributes| !attributes.is_empty()) {
-        return Err(refuse("UnsupportedOperation", "Message attributes are not served here."));
     }
     if number(input, "DelaySeconds", 0..=900)?.is_some_and(|seconds| seconds > 0) {
         return Err(refuse("UnsupportedOperation", "Delays are not served here."));
     }
-    let message = Outgoing::new(body);
-    let output = json!({"MessageId": message.message_id, "MD5OfMessageBody": md5_of(body)});
+    let message = Outgoing { attributes, ..Outgoing::new(body) };
+    let mut output = json!({"MessageId": message.message_id, "MD5OfMessageBody": md5_of(body)});
+    if !message.attributes.is_empty() {
+        output["MD5OfMessageAttributes"] = message.attributes.md5().into();
+    }
     Ok((message, output))
 }
 
@@ -179,17 +183,37 @@ async fn receive(store: &Store, queue: &str, input: &Value) -> Result<Value, Pro
         wait: Duration::from_secs(number(input, "WaitTimeSeconds", 0..=20)?.unwrap_or_default().into()),
     };
     let received = store.receive(queue, receive).await?;
-    Ok(json!({"Messages": received.iter().map(wire_message).collect::<Vec<_>>()}))
+    let names = &input["MessageAttributeNames"];
+    Ok(json!({"Messages": received.iter().map(|message| wire_message(message, names)).collect::<Vec<_>>()}))
 }
 
-fn wire_message(message: &Received) -> Value {
-    json!({
+fn wire_message(message: &Received, attribute_names: &Value) -> Value {
+    let mut wire = json!({
         "MessageId": message.message_id,
         "ReceiptHandle": message.receipt,
         "Body": message.body,
         "MD5OfBody": md5_of(&message.body),
         "Attributes": system_attributes(message),
-    })
+    });
+    let attributes = message.attributes.asked_for(attribute_names);
+    if !attributes.is_empty() {
+        wire["MessageAttributes"] = attributes.to_wire();
+        wire["MD5OfMessageAttributes"] = attributes.md5().into();
+    }
+    wire
+}
+
+/// Those of the queue's attributes that change by themselves and are asked for.
+fn queue_attributes(counts: Counts, names: &Value) -> Value {
+    let all = [
+        ("ApproximateNumberOfMessages", counts.visible),
+        ("ApproximateNumberOfMessagesNotVisible", counts.hidden),
+        ("ApproximateNumberOfMessagesDelayed", 0),
+    ];
+    let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let asked = all.into_iter().filter(|(name, _)| names.contains(name) || names.contains(&"All"));
+    let asked = asked.map(|(name, count)| (name.to_owned(), count.to_string().into()));
+    json!({"Attributes": asked.collect::<Map<String, Value>>()})
 }
 
 /// The checksum that SQS clients compare. It finds transport faults and proves nothing.

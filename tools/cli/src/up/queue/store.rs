@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::attributes::Attributes;
 use super::writer::{StoreError, Writer};
 
 const SCHEMA: &str = "
@@ -20,9 +21,13 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS messages (
         id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, message_id TEXT NOT NULL, body TEXT NOT NULL,
         sent_at_ms INTEGER NOT NULL, visible_at_ms INTEGER NOT NULL,
-        receive_count INTEGER NOT NULL DEFAULT 0, first_received_at_ms INTEGER, receipt TEXT) STRICT;
+        receive_count INTEGER NOT NULL DEFAULT 0, first_received_at_ms INTEGER, receipt TEXT,
+        attributes TEXT) STRICT;
     CREATE INDEX IF NOT EXISTS messages_by_visibility ON messages (queue, visible_at_ms, id);
     CREATE TABLE IF NOT EXISTS checkpoints (stream TEXT PRIMARY KEY, sequence_number TEXT NOT NULL) STRICT;";
+
+/// Folders of before message attributes lack the column.
+const ADD_ATTRIBUTES: &str = "ALTER TABLE messages ADD COLUMN attributes TEXT";
 
 /// Where a message goes that was received too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +53,8 @@ pub struct Received {
     pub first_received_at_ms: i64,
     /// How often it was received, this time included.
     pub receive_count: u32,
+    /// What its sender said beside the text.
+    pub attributes: Attributes,
 }
 
 /// A message to send.
@@ -56,12 +63,32 @@ pub struct Outgoing {
     pub message_id: String,
     /// Its text.
     pub body: String,
+    /// What is said beside the text.
+    pub attributes: Attributes,
 }
 
 impl Outgoing {
     /// A message with a new id, visible at once.
     pub fn new(body: impl Into<String>) -> Self {
-        Self { message_id: Uuid::new_v4().to_string(), body: body.into() }
+        let message_id = Uuid::new_v4().to_string();
+        Self { message_id, body: body.into(), attributes: Attributes::default() }
+    }
+}
+
+/// How many messages of a queue are where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Those that can be received.
+    pub visible: u64,
+    /// Those that are in flight.
+    pub hidden: u64,
+}
+
+#[cfg(test)]
+impl Counts {
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.visible + self.hidden == 0
     }
 }
 
@@ -94,6 +121,9 @@ impl Store {
         // FULL syncs the log at every commit: an acknowledged message survives power loss, not only a crash.
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
+        if connection.prepare("SELECT attributes FROM messages").is_err() {
+            connection.execute_batch(ADD_ATTRIBUTES)?;
+        }
         // Nobody holds a message when the process starts, so what was in flight is due now.
         connection.execute("UPDATE messages SET visible_at_ms = 0 WHERE receipt IS NOT NULL", [])?;
         Ok(Self { writer: Writer::start(connection)?, wakes: Mutex::default(), clock })
@@ -132,11 +162,12 @@ impl Store {
         self.writer
             .commit(move |sql| {
                 let mut insert = sql.prepare_cached(
-                    "INSERT INTO messages (queue, message_id, body, sent_at_ms, visible_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?4)",
+                    "INSERT INTO messages (queue, message_id, body, sent_at_ms, visible_at_ms, attributes)
+                 VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
                 )?;
                 for message in &messages {
-                    insert.execute(params![name, message.message_id, message.body, now_ms])?;
+                    let attributes = attributes_column(&message.attributes);
+                    insert.execute(params![name, message.message_id, message.body, now_ms, attributes])?;
                 }
                 Ok(())
             })
@@ -211,16 +242,12 @@ impl Store {
     }
 
     /// How many messages a queue can hand out, and how many are in flight.
-    #[cfg(test)]
-    pub async fn counts(&self, queue: &str) -> Result<(u64, u64), StoreError> {
+    pub async fn counts(&self, queue: &str) -> Result<Counts, StoreError> {
         let (queue, now_ms) = (queue.to_owned(), self.clock.now_ms());
         let query = "SELECT coalesce(sum(visible_at_ms <= ?2), 0), coalesce(sum(visible_at_ms > ?2), 0)
             FROM messages WHERE queue = ?1";
-        self.writer
-            .commit(move |sql| {
-                sql.query_row(query, params![queue, now_ms], |row| Ok((row.get(0)?, row.get(1)?)))
-            })
-            .await
+        let read = |row: &rusqlite::Row<'_>| Ok(Counts { visible: row.get(0)?, hidden: row.get(1)? });
+        self.writer.commit(move |sql| sql.query_row(query, params![queue, now_ms], read)).await
     }
 
     /// Moves every message of a dead-letter queue back to a queue that names it, and returns how many.
@@ -300,7 +327,7 @@ fn receive_now(
     let mut dead_letter_queue = None;
     let mut received = Vec::new();
     let mut next = sql.prepare_cached(
-        "SELECT id, message_id, body, sent_at_ms, receive_count, first_received_at_ms
+        "SELECT id, message_id, body, sent_at_ms, receive_count, first_received_at_ms, attributes
          FROM messages WHERE queue = ?1 AND visible_at_ms <= ?2 ORDER BY visible_at_ms, id LIMIT 1",
     )?;
     while received.len() < receive.messages_max as usize {
@@ -341,6 +368,10 @@ fn receive_now(
     Ok((received, next_visible_at_ms, dead_letter_queue))
 }
 
+fn attributes_column(attributes: &Attributes) -> Option<String> {
+    if attributes.is_empty() { None } else { serde_json::to_string(attributes).ok() }
+}
+
 fn read_message(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, Received)> {
     let message = Received {
         message_id: row.get(1)?,
@@ -349,6 +380,10 @@ fn read_message(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, Received)> {
         sent_at_ms: row.get(3)?,
         receive_count: row.get(4)?,
         first_received_at_ms: row.get::<_, Option<i64>>(5)?.unwrap_or_default(),
+        attributes: row
+            .get::<_, Option<String>>(6)?
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
     };
     Ok((row.get(0)?, message))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageAttributeValue,
     MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use paybell_shared::ports::{Clock, SystemClock};
@@ -85,7 +85,8 @@ impl Queue {
     }
 
     async fn counts(&self, queue: &str) -> (u64, u64) {
-        self.store.counts(queue).await.unwrap()
+        let counts = self.store.counts(queue).await.unwrap();
+        (counts.visible, counts.hidden)
     }
 }
 
@@ -195,6 +196,61 @@ async fn a_message_received_too_often_goes_to_the_dead_letter_queue_and_back() {
     task.send().await.unwrap();
     assert_eq!(queue.receive_from(&dead, 0).await, []);
     assert_eq!(bodies(&queue.receive(0).await), ["poison"]);
+}
+
+#[tokio::test]
+async fn attributes_stay_with_their_message_and_are_given_to_those_who_ask() {
+    let queue = Queue::start().await;
+    let text = |data_type: &str, value: &str| {
+        MessageAttributeValue::builder().data_type(data_type).string_value(value).build().unwrap()
+    };
+    let send = queue.client.send_message().queue_url(&queue.url).message_body("a");
+    let send = send.message_attributes("Reason", text("String", "because: 李雷"));
+    let sent = send.message_attributes("Count", text("Number", "7")).send().await.unwrap();
+    assert_eq!(sent.md5_of_message_attributes(), Some("a781700097d987159703783d1fdc1e9c"));
+    let dead = queue.url.replace("/q", "/dead");
+    for (url, asked, names, md5) in [
+        (&queue.url, "All", &["Count", "Reason"][..], Some("a781700097d987159703783d1fdc1e9c")),
+        (&queue.url, "Rea.*", &["Reason"], Some("12be3b9b0bb2978430ab5d2caa380715")),
+        // The queue has moved it by now, attributes included.
+        (&dead, "Reason", &["Reason"], Some("12be3b9b0bb2978430ab5d2caa380715")),
+        (&dead, "Rea", &[], None),
+    ] {
+        // A queue moves a message when it is asked for one that it has given too often.
+        let _ = if *url == dead { queue.receive(0).await } else { Vec::new() };
+        let receive = queue.client.receive_message().queue_url(url).message_attribute_names(asked);
+        let received = receive.visibility_timeout(0).send().await.unwrap().messages.unwrap_or_default();
+        let attributes = received[0].message_attributes.clone().unwrap_or_default();
+        let mut got: Vec<&str> = attributes.keys().map(String::as_str).collect();
+        got.sort_unstable();
+        assert_eq!((got.as_slice(), received[0].md5_of_message_attributes()), (names, md5), "{asked}");
+        let value = attributes.get("Reason").and_then(|value| value.string_value());
+        assert_eq!(value, names.contains(&"Reason").then_some("because: 李雷"));
+        queue.pass_seconds(1);
+    }
+    queue.receive_from(&dead, 0).await;
+    let counts = queue.client.get_queue_attributes().queue_url(&dead);
+    let counts = counts.attribute_names(QueueAttributeName::All).send().await.unwrap().attributes.unwrap();
+    assert_eq!(counts[&QueueAttributeName::ApproximateNumberOfMessages], "0");
+    assert_eq!(counts[&QueueAttributeName::ApproximateNumberOfMessagesNotVisible], "1");
+}
+
+#[tokio::test]
+async fn messages_of_before_attributes_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.sqlite");
+    let earlier = "CREATE TABLE messages (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, message_id TEXT NOT NULL, body TEXT NOT NULL,
+        sent_at_ms INTEGER NOT NULL, visible_at_ms INTEGER NOT NULL,
+        receive_count INTEGER NOT NULL DEFAULT 0, first_received_at_ms INTEGER, receipt TEXT) STRICT;
+        INSERT INTO messages (queue, message_id, body, sent_at_ms, visible_at_ms) VALUES ('q', 'm', 'kept', 1, 1)";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(earlier).unwrap();
+    for _ in 0..2 {
+        let store = Store::open(&path, Arc::new(SystemClock)).unwrap();
+        let receive = Receive { messages_max: 1, visibility_timeout_seconds: Some(0), wait: Duration::ZERO };
+        let received = store.receive("q", receive).await.unwrap();
+        assert_eq!((received[0].body.as_str(), received[0].attributes.is_empty()), ("kept", true));
+    }
 }
 
 #[tokio::test]
