@@ -19,7 +19,8 @@ mod secrets;
 
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
+/// Where AWS's services are, and as whom they are asked.
+pub use aws_config::SdkConfig;
 
 use crate::config::{Config, ConfigError};
 use crate::ports::{

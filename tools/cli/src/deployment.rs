@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use clap::Args;
-use paybell_shared::aws::{AccountDirectory, StageError, account_clients, sdk_config_of_stage};
+use paybell_shared::aws::{AccountDirectory, SdkConfig, StageError, account_clients, sdk_config_of_stage};
 use paybell_shared::ports::SystemClock;
 use thiserror::Error;
 
