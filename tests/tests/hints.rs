@@ -39,7 +39,7 @@ async fn what_somebody_made_up_is_acknowledged_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unsigned_id_is_enough_to_be_asked_and_the_answer_pays_the_order() {
+async fn m11_an_unsigned_id_is_enough_to_be_asked_and_the_answer_pays_the_order() {
     let world = World::start_talkative().await;
     let mollie = world.provider("mollie");
     let facts = world.facts(mollie, "unsigned0001");

@@ -51,7 +51,7 @@ fn payments() {
 }
 
 #[test]
-fn money_that_is_not_what_is_expected() {
+fn m1_m2_m3_m8_money_that_is_not_what_is_expected() {
     check(
         "
         captured/t1=1                               => held 1 0 0   amount_mismatch
@@ -86,7 +86,7 @@ fn money_that_is_not_what_is_expected() {
 }
 
 #[test]
-fn refunds() {
+fn m9_refunds() {
     check(
         "
         captured/t1=100 refund.pending/t1/r1=30                              => paid 100 0 0
@@ -114,7 +114,7 @@ fn refunds() {
 }
 
 #[test]
-fn disputes() {
+fn m10_disputes() {
     check(
         "
         captured/t1=100 dispute.opened/t1/d1=40                              => disputed 100 0 40
@@ -168,7 +168,7 @@ fn a_refund_or_dispute_finds_its_transaction_by_reference() {
 }
 
 #[test]
-fn exponents_that_differ_compare_by_value() {
+fn m2_exponents_that_differ_compare_by_value() {
     let amount = |minor: i128, exponent| {
         Money::from_minor(minor, Currency::with_exponent("CLP", exponent).unwrap()).unwrap()
     };

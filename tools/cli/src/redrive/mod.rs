@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use futures_util::future::join_all;
 use paybell_shared::ports::{Clock as _, PortError, SystemClock};
 use paybell_shared::providers::Registry;
 use thiserror::Error;
@@ -61,7 +62,7 @@ pub struct Options {
     /// Only letters whose reason contains this
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Only so many, the oldest of each queue
+    /// Only so many, the oldest
     #[arg(long, value_name = "NUMBER")]
     limit: Option<usize>,
     /// Print JSON
@@ -204,16 +205,14 @@ impl Options {
 
 /// Takes the letters in hand, does what is asked, and gives back whatever is left of them.
 async fn work(ports: &Ports, options: &Options) -> Result<Report, RedriveError> {
-    let mut in_hand = Vec::new();
     let queues = Queue::ALL.into_iter().filter(|queue| options.queue.is_none_or(|only| only == *queue));
-    let mut outcome = Ok(());
-    for queue in queues {
-        match InHand::take(queue, ports.dead_letters(queue)).await {
+    let taken =
+        queues.map(|queue| async move { (queue, InHand::take(queue, ports.dead_letters(queue)).await) });
+    let (mut in_hand, mut outcome) = (Vec::new(), Ok(()));
+    for (queue, taken) in join_all(taken).await {
+        match taken {
             Ok(letters) => in_hand.push(letters),
-            Err(error) => {
-                outcome = Err(RedriveError::Letters { queue, error });
-                break;
-            }
+            Err(error) => outcome = Err(RedriveError::Letters { queue, error }),
         }
     }
     let mut notes = notes(&in_hand);
