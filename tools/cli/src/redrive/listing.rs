@@ -186,7 +186,7 @@ fn summary(report: &Report) -> String {
         }
         Mode::Redrive => {
             let redone = count(|it| matches!(it, Outcome::Redone(_)));
-            format!("{redone} of {} are being done again.", letters(all))
+            format!("Done again: {redone} of {}.", letters(all))
         }
     }
 }
