@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt as _, stream};
 use paybell_cli::demo::DemoAccount;
 use paybell_cli::simulate::{Facts, Scenario, Step, plan};
-use paybell_shared::aws::{AccountDirectory, Created};
-use paybell_shared::ports::{Clock as _, Saved, SystemClock, secret_sha256_hex};
+use paybell_shared::aws::{AccountDirectory, ApiKeyDigest, Created};
+use paybell_shared::ports::{Clock as _, Saved, SystemClock};
 use paybell_shared::providers::{Provider, registry};
 use paybell_shared::sandbox::{SandboxKeys, SignedRequest};
 use serde_json::Value;
@@ -86,8 +86,8 @@ pub fn new_account(name: String, providers: BTreeMap<String, SandboxKeys>) -> De
 
 /// Writes a new account's API key and credentials, as the commands do.
 pub async fn write(directory: &AccountDirectory, account: &DemoAccount) {
-    let hash = secret_sha256_hex(&account.api_key);
-    let made = directory.create(&account.account, &hash, SystemClock.now()).await;
+    let api_key = ApiKeyDigest::of(&account.api_key);
+    let made = directory.create(&account.account, &api_key, SystemClock.now()).await;
     assert_eq!(made, Ok(Created::Yes), "the directory takes accounts");
     let writes = account.providers.iter().map(|(provider, keys)| async move {
         let mut stored = directory.credentials(&account.account, provider).await?;

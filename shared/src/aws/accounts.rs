@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 
 use super::error::{port_error, unreadable};
-use super::items::{Item, compose_key};
+use super::items::Item;
+use super::keys;
 use super::secrets::{SecretPointer, Secrets};
 use super::tables::PARTITION_KEY;
 use crate::callback::Credentials;
@@ -23,6 +24,10 @@ pub(super) const VERSION: &str = "version";
 pub(super) const ACCOUNT: &str = "account";
 /// Attribute with the second in which the item was made.
 pub(super) const CREATED_AT: &str = "created_at";
+/// Attribute with how an API key ends.
+pub(super) const ENDING: &str = "ending";
+/// Attribute with the second in which an API key was revoked.
+pub(super) const REVOKED_AT: &str = "revoked_at";
 
 /// The accounts table, and the secrets that it points to.
 #[derive(Clone)]
@@ -68,25 +73,10 @@ fn text<'a>(item: &'a Item, attribute: &str) -> Result<Option<&'a str>, PortErro
     }
 }
 
-/// Key of the item that says that an account exists.
-pub(super) fn account_key(account: &str) -> String {
-    compose_key(&[ACCOUNT, account])
-}
-
-/// Key of the item of an account's credentials for a provider.
-pub(super) fn credentials_key(account: &str, provider: &str) -> String {
-    compose_key(&[INLINE, account, provider])
-}
-
-/// Key of the item of an API key.
-pub(super) fn api_key_key(api_key_sha256_hex: &str) -> String {
-    compose_key(&["api_key", api_key_sha256_hex])
-}
-
 #[async_trait]
 impl AccountStore for DynamoAccounts {
     async fn credentials(&self, account: &str, provider: &str) -> Result<Option<Credentials>, PortError> {
-        match self.item(credentials_key(account, provider)).await? {
+        match self.item(keys::credentials(account, provider)).await? {
             None => Ok(None),
             Some(item) => self.credentials_of(&item).await.map(Some),
         }
@@ -103,7 +93,7 @@ impl AccountStore for DynamoAccounts {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PARTITION_KEY, AttributeValue::S(credentials_key(account, provider)))
+            .key(PARTITION_KEY, AttributeValue::S(keys::credentials(account, provider)))
             .update_expression("SET #inline = :text REMOVE #secret, #secret_version ADD #version :one")
             .expression_attribute_names("#inline", INLINE)
             .expression_attribute_names("#secret", SECRET)
@@ -115,33 +105,31 @@ impl AccountStore for DynamoAccounts {
     }
 
     async fn account_of_api_key(&self, api_key_sha256_hex: &str) -> Result<Option<String>, PortError> {
-        match self.item(api_key_key(api_key_sha256_hex)).await? {
+        match self.item(keys::api_key(api_key_sha256_hex)).await? {
             None => Ok(None),
+            Some(item) if item.contains_key(REVOKED_AT) => Ok(None),
             Some(item) => text(&item, ACCOUNT).map(|account| account.map(str::to_owned)),
         }
     }
 
     async fn put_api_key(&self, account: &str, api_key_sha256_hex: &str) -> Result<(), PortError> {
-        let name = || AttributeValue::S(account.to_owned());
-        let account_item = Update::builder()
-            .table_name(&self.table)
-            .key(PARTITION_KEY, AttributeValue::S(account_key(account)))
-            .update_expression("SET #account = :account")
-            .expression_attribute_names("#account", ACCOUNT)
-            .expression_attribute_values(":account", name())
-            .build()
-            .expect("every part of the update is given");
-        let key_item = Put::builder()
-            .table_name(&self.table)
-            .item(PARTITION_KEY, AttributeValue::S(api_key_key(api_key_sha256_hex)))
-            .item(ACCOUNT, name())
-            .build()
-            .expect("every part of the item is given");
+        // An update leaves a key revoked that was revoked.
+        let name = |key: String| {
+            let update = Update::builder()
+                .table_name(&self.table)
+                .key(PARTITION_KEY, AttributeValue::S(key))
+                .update_expression("SET #account = :account")
+                .expression_attribute_names("#account", ACCOUNT)
+                .expression_attribute_values(":account", AttributeValue::S(account.to_owned()))
+                .build()
+                .expect("every part of the update is given");
+            TransactWriteItem::builder().update(update).build()
+        };
         let request = self
             .client
             .transact_write_items()
-            .transact_items(TransactWriteItem::builder().update(account_item).build())
-            .transact_items(TransactWriteItem::builder().put(key_item).build());
+            .transact_items(name(keys::account(account)))
+            .transact_items(name(keys::api_key(api_key_sha256_hex)));
         request.send().await.map(drop).map_err(|error| port_error("TransactWriteItems", &error))
     }
 }

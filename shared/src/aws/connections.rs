@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, Transact
 use serde::{Deserialize, Serialize};
 
 use super::error::{port_error, unreadable};
-use super::items::{Item, compose_key};
+use super::items::Item;
+use super::keys;
 use super::tables::{PARTITION_KEY, SORT_KEY};
 use crate::callback::UnixSeconds;
 use crate::ports::{Connection, ConnectionStore, PortError};
@@ -60,7 +61,7 @@ impl ConnectionStore for DynamoConnections {
         expires_at: UnixSeconds,
     ) -> Result<(), PortError> {
         let stored = Stored {
-            pk: compose_key(&["ticket", ticket_sha256_hex]),
+            pk: keys::ticket(ticket_sha256_hex),
             sk: ALONE.to_owned(),
             account: account.to_owned(),
             user: user.to_owned(),
@@ -80,7 +81,7 @@ impl ConnectionStore for DynamoConnections {
             .client
             .delete_item()
             .table_name(&self.table)
-            .key(PARTITION_KEY, AttributeValue::S(compose_key(&["ticket", ticket_sha256_hex])))
+            .key(PARTITION_KEY, AttributeValue::S(keys::ticket(ticket_sha256_hex)))
             .key(SORT_KEY, AttributeValue::S(ALONE.to_owned()))
             .return_values(ReturnValue::AllOld);
         let output = request.send().await.map_err(|error| port_error("DeleteItem", &error))?;
@@ -125,7 +126,7 @@ impl ConnectionStore for DynamoConnections {
     }
 
     async fn of_user(&self, account: &str, user: &str) -> Result<Vec<Connection>, PortError> {
-        let mut connections = Vec::new();
+        let mut connections: Vec<Stored> = Vec::new();
         let mut start = None;
         loop {
             let request = self
@@ -135,16 +136,22 @@ impl ConnectionStore for DynamoConnections {
                 .consistent_read(true)
                 .key_condition_expression("#pk = :pk")
                 .expression_attribute_names("#pk", PARTITION_KEY)
-                .expression_attribute_values(":pk", AttributeValue::S(user_partition(account, user)))
+                .expression_attribute_values(
+                    ":pk",
+                    AttributeValue::S(keys::connections_of_user(account, user)),
+                )
                 .set_exclusive_start_key(start);
             let output = request.send().await.map_err(|error| port_error("Query", &error))?;
             for item in output.items.into_iter().flatten() {
-                let stored = from_item(item)?;
-                connections.push(Connection { id: stored.sk, account: stored.account, user: stored.user });
+                connections.push(from_item(item)?);
             }
             start = output.last_evaluated_key;
             if start.is_none() {
-                return Ok(connections);
+                // Every one is kept for the same time.
+                connections.sort_by_key(|stored| stored.expires_at);
+                let connection =
+                    |stored: Stored| Connection { id: stored.sk, account: stored.account, user: stored.user };
+                return Ok(connections.into_iter().map(connection).collect());
             }
         }
     }
@@ -164,15 +171,11 @@ impl ConnectionStore for DynamoConnections {
 }
 
 fn key_by_id(connection_id: &str) -> (String, String) {
-    (compose_key(&["connection", connection_id]), ALONE.to_owned())
+    (keys::connection(connection_id), ALONE.to_owned())
 }
 
 fn key_by_user(connection: &Connection) -> (String, String) {
-    (user_partition(&connection.account, &connection.user), connection.id.clone())
-}
-
-fn user_partition(account: &str, user: &str) -> String {
-    compose_key(&["user", account, user])
+    (keys::connections_of_user(&connection.account, &connection.user), connection.id.clone())
 }
 
 fn to_item(stored: &Stored) -> Result<Item, PortError> {

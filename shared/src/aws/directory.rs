@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 
 use super::accounts::{
-    ACCOUNT, CREATED_AT, DynamoAccounts, INLINE, SECRET, SECRET_VERSION, VERSION, account_key, api_key_key,
-    credentials_key,
+    ACCOUNT, CREATED_AT, DynamoAccounts, INLINE, REVOKED_AT, SECRET, SECRET_VERSION, VERSION,
 };
+use super::api_keys::{ApiKeyDigest, failed_conditions, seconds, text};
 use super::error::{port_error, saved, unreadable};
-use super::items::{Item, decompose_key};
+use super::items::Item;
+use super::keys;
 use super::secret_writer::SecretWriter;
 use super::secrets::SecretPointer;
 use super::tables::PARTITION_KEY;
@@ -22,10 +22,10 @@ pub use super::secret_writer::SecretPlace;
 
 /// The accounts of one deployment.
 pub struct AccountDirectory {
-    client: Client,
+    pub(super) client: Client,
     accounts: DynamoAccounts,
     secrets: Option<SecretWriter>,
-    table: String,
+    pub(super) table: String,
 }
 
 /// An account's credentials for a provider as they were read.
@@ -41,7 +41,7 @@ pub struct StoredCredentials {
 pub struct AccountSummary {
     /// When it was made, where that was written down.
     pub created_at: Option<UnixSeconds>,
-    /// How many API keys it has.
+    /// How many active API keys it has.
     pub api_keys: usize,
     /// The providers that it has credentials for.
     pub providers: Vec<String>,
@@ -79,30 +79,29 @@ impl AccountDirectory {
     pub async fn create(
         &self,
         account: &str,
-        api_key_sha256_hex: &str,
+        api_key: &ApiKeyDigest,
         now: UnixSeconds,
     ) -> Result<Created, PortError> {
-        let put = |key: String| {
-            let put = Put::builder()
-                .table_name(&self.table)
-                .item(PARTITION_KEY, AttributeValue::S(key))
-                .item(ACCOUNT, AttributeValue::S(account.to_owned()))
-                .item(CREATED_AT, AttributeValue::N(now.0.to_string()))
-                .condition_expression("attribute_not_exists(#pk)")
-                .expression_attribute_names("#pk", PARTITION_KEY)
-                .build()
-                .expect("every part of the item is given");
-            TransactWriteItem::builder().put(put).build()
-        };
+        let put = Put::builder()
+            .table_name(&self.table)
+            .item(PARTITION_KEY, AttributeValue::S(keys::account(account)))
+            .item(ACCOUNT, AttributeValue::S(account.to_owned()))
+            .item(CREATED_AT, AttributeValue::N(now.0.to_string()))
+            .condition_expression("attribute_not_exists(#pk)")
+            .expression_attribute_names("#pk", PARTITION_KEY)
+            .build()
+            .expect("every part of the item is given");
         let request = self
             .client
             .transact_write_items()
-            .transact_items(put(account_key(account)))
-            .transact_items(put(api_key_key(api_key_sha256_hex)));
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .transact_items(self.put_new_api_key(account, api_key, now));
         match request.send().await {
             Ok(_) => Ok(Created::Yes),
-            Err(error) if error.as_service_error().is_some_and(is_condition_failed) => Ok(Created::Exists),
-            Err(error) => Err(port_error("TransactWriteItems", &error)),
+            Err(error) => match error.as_service_error().map(failed_conditions) {
+                Some(failed) if failed.contains(&true) => Ok(Created::Exists),
+                _ => Err(port_error("TransactWriteItems", &error)),
+            },
         }
     }
 
@@ -112,7 +111,7 @@ impl AccountDirectory {
     /// [`PortError`].
     pub async fn is_deployed(&self) -> Result<bool, PortError> {
         let request = self.client.get_item().table_name(&self.table);
-        match request.key(PARTITION_KEY, AttributeValue::S(account_key(""))).send().await {
+        match request.key(PARTITION_KEY, AttributeValue::S(keys::account(""))).send().await {
             Ok(_) => Ok(true),
             Err(error)
                 if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) =>
@@ -128,7 +127,7 @@ impl AccountDirectory {
     /// # Errors
     /// [`PortError`].
     pub async fn exists(&self, account: &str) -> Result<bool, PortError> {
-        Ok(self.accounts.item(account_key(account)).await?.is_some())
+        Ok(self.accounts.item(keys::account(account)).await?.is_some())
     }
 
     /// All accounts by name. It reads the whole table, which holds a few items for each account.
@@ -136,25 +135,33 @@ impl AccountDirectory {
     /// # Errors
     /// [`PortError`].
     pub async fn list(&self) -> Result<BTreeMap<String, AccountSummary>, PortError> {
-        let mut accounts: BTreeMap<String, AccountSummary> = BTreeMap::new();
-        let mut start = None;
+        let mut accounts = BTreeMap::new();
+        let items = self.scan(&[ACCOUNT, CREATED_AT, REVOKED_AT]).await?;
+        items.iter().try_for_each(|item| count(&mut accounts, item))?;
+        accounts.values_mut().for_each(|account| account.providers.sort());
+        Ok(accounts)
+    }
+
+    /// The keys of all items of the table, with these attributes.
+    pub(super) async fn scan(&self, attributes: &[&str]) -> Result<Vec<Item>, PortError> {
+        let (mut items, mut start) = (Vec::new(), None);
         loop {
-            let request = self
+            let mut request = self
                 .client
                 .scan()
                 .table_name(&self.table)
                 .consistent_read(true)
-                .projection_expression("#pk, #account, #created_at")
+                .projection_expression(format!("#pk, #{}", attributes.join(", #")))
                 .expression_attribute_names("#pk", PARTITION_KEY)
-                .expression_attribute_names("#account", ACCOUNT)
-                .expression_attribute_names("#created_at", CREATED_AT)
                 .set_exclusive_start_key(start);
+            for attribute in attributes {
+                request = request.expression_attribute_names(format!("#{attribute}"), *attribute);
+            }
             let output = request.send().await.map_err(|error| port_error("Scan", &error))?;
-            output.items().iter().try_for_each(|item| count(&mut accounts, item))?;
+            items.extend(output.items.into_iter().flatten());
             start = output.last_evaluated_key;
             if start.is_none() {
-                accounts.values_mut().for_each(|account| account.providers.sort());
-                return Ok(accounts);
+                return Ok(items);
             }
         }
     }
@@ -164,7 +171,7 @@ impl AccountDirectory {
     /// # Errors
     /// [`PortError`].
     pub async fn credentials(&self, account: &str, provider: &str) -> Result<StoredCredentials, PortError> {
-        let Some(item) = self.accounts.item(credentials_key(account, provider)).await? else {
+        let Some(item) = self.accounts.item(keys::credentials(account, provider)).await? else {
             return Ok(StoredCredentials { credentials: Credentials::default(), version: None });
         };
         let version = match item.get(VERSION) {
@@ -191,7 +198,7 @@ impl AccountDirectory {
             Some(secrets) => Some(secrets.write(account, provider, text.clone()).await?),
             None => None,
         };
-        self.save(&credentials_key(account, provider), stored.version, pointer, text).await
+        self.save(&keys::credentials(account, provider), stored.version, pointer, text).await
     }
 
     async fn save(
@@ -233,31 +240,19 @@ impl AccountDirectory {
     }
 }
 
-fn is_condition_failed(error: &TransactWriteItemsError) -> bool {
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else { return false };
-    cancelled.cancellation_reasons().iter().any(|reason| reason.code() == Some("ConditionalCheckFailed"))
-}
-
 fn count(accounts: &mut BTreeMap<String, AccountSummary>, item: &Item) -> Result<(), PortError> {
-    let text = |attribute: &str| match item.get(attribute) {
-        Some(AttributeValue::S(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let key = text(PARTITION_KEY).and_then(decompose_key).ok_or_else(|| unreadable("account"))?;
+    let key = text(item, PARTITION_KEY).and_then(keys::parts).ok_or_else(|| unreadable("account"))?;
     match key.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [INLINE, account, provider] => {
+        [keys::CREDENTIALS, account, provider] => {
             accounts.entry(account.to_owned()).or_default().providers.push(provider.to_owned());
         }
-        ["api_key", _] => {
-            let account = text(ACCOUNT).ok_or_else(|| unreadable("account"))?;
-            accounts.entry(account.to_owned()).or_default().api_keys += 1;
+        [keys::API_KEY, _] => {
+            let account = text(item, ACCOUNT).ok_or_else(|| unreadable("account"))?;
+            let account = accounts.entry(account.to_owned()).or_default();
+            account.api_keys += usize::from(!item.contains_key(REVOKED_AT));
         }
-        [ACCOUNT, account] => {
-            let created_at = match item.get(CREATED_AT) {
-                Some(AttributeValue::N(seconds)) => seconds.parse().ok().map(UnixSeconds),
-                _ => None,
-            };
-            accounts.entry(account.to_owned()).or_default().created_at = created_at;
+        [keys::ACCOUNT, account] => {
+            accounts.entry(account.to_owned()).or_default().created_at = seconds(item, CREATED_AT);
         }
         _ => {}
     }

@@ -8,7 +8,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use serde::{Deserialize, Serialize};
 
 use super::error::{port_error, unreadable};
-use super::items::{Item, compose_key};
+use super::items::Item;
+use super::keys;
 use super::tables::{BY_CURSOR, CURSOR, PARTITION_KEY, SORT_KEY};
 use crate::domain::Notification;
 use crate::ports::{INBOX_KEPT_SECONDS, Inbox, InboxEntry, PortError, inbox_cursor};
@@ -51,7 +52,7 @@ struct StoredEntry {
 impl Inbox for DynamoInbox {
     async fn put(&self, notification: &Notification, now_ms: i64) -> Result<InboxEntry, PortError> {
         let stored = StoredEntry {
-            pk: compose_key(&[&notification.subject.account, &notification.user]),
+            pk: keys::inbox(&notification.subject.account, &notification.user),
             sk: notification.id.clone(),
             cursor: inbox_cursor(now_ms, &notification.id),
             expires_at: now_ms.div_euclid(1000) + INBOX_KEPT_SECONDS,
@@ -104,7 +105,7 @@ impl Inbox for DynamoInbox {
                 .key_condition_expression("#pk = :pk AND #cursor > :cursor")
                 .expression_attribute_names("#pk", PARTITION_KEY)
                 .expression_attribute_names("#cursor", CURSOR)
-                .expression_attribute_values(":pk", AttributeValue::S(compose_key(&[account, user])))
+                .expression_attribute_values(":pk", AttributeValue::S(keys::inbox(account, user)))
                 .limit(i32::try_from(limit - entries.len()).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(start);
             // A key of an index is never empty, so a space sorts before all of them.

@@ -3,6 +3,7 @@
 pub mod tables;
 
 mod accounts;
+mod api_keys;
 mod clients;
 mod connections;
 mod dead_letters;
@@ -10,6 +11,7 @@ mod directory;
 mod error;
 mod inbox;
 mod items;
+mod keys;
 mod operator;
 mod orders;
 mod pusher;
@@ -29,6 +31,7 @@ use crate::ports::{
 };
 
 pub use accounts::DynamoAccounts;
+pub use api_keys::{ApiKeyDigest, KeyAdded, KeyRevoked, StoredApiKey};
 pub use clients::{Clients, account_clients, sdk_config};
 pub use connections::DynamoConnections;
 pub use dead_letters::{SqsLetters, SqsReturnQueue};

@@ -8,9 +8,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 
 use super::error::{port_error, saved, unreadable};
 use super::items::{
-    Item, ORDER_ITEM, REFERENCE_ITEM, compose_key, order_from_item, order_key, order_to_item,
-    reference_from_item, subject_of_order_key, subject_to_text,
+    Item, order_from_item, order_to_item, reference_from_item, subject_of_order_key,
 };
+use super::keys;
 use super::tables::{BY_USER, PARTITION_KEY, UPDATED_AT_MS, USER_KEY};
 use crate::domain::{Order, PaymentEvent, Reference, Subject};
 use crate::ports::{OrderScan, OrderStore, PortError, ReferenceRecord, Saved};
@@ -63,7 +63,7 @@ impl DynamoOrders {
             .update_expression("SET #item = :item, #parked = :parked")
             .expression_attribute_names("#item", "item")
             .expression_attribute_names("#parked", parked_attribute(event))
-            .expression_attribute_values(":item", AttributeValue::S(REFERENCE_ITEM.to_owned()))
+            .expression_attribute_values(":item", AttributeValue::S(keys::REFERENCE.to_owned()))
             .expression_attribute_values(":parked", parked)
             .return_values(ReturnValue::AllNew);
         request = match have {
@@ -100,7 +100,7 @@ impl DynamoOrders {
             let output = request.send().await.map_err(|error| port_error("BatchGetItem", &error))?;
             for item in output.responses.into_iter().flatten().flat_map(|(_, items)| items) {
                 let order = order_from_item(item)?;
-                orders.insert(order_key(&order.subject), order);
+                orders.insert(keys::order(&order.subject), order);
             }
             keys = output
                 .unprocessed_keys
@@ -120,7 +120,7 @@ impl DynamoOrders {
 #[async_trait]
 impl OrderStore for DynamoOrders {
     async fn load(&self, subject: &Subject) -> Result<Option<Order>, PortError> {
-        self.get(order_key(subject)).await?.map(order_from_item).transpose()
+        self.get(keys::order(subject)).await?.map(order_from_item).transpose()
     }
 
     async fn save(&self, order: &Order) -> Result<Saved, PortError> {
@@ -129,7 +129,7 @@ impl OrderStore for DynamoOrders {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PARTITION_KEY, AttributeValue::S(order_key(&order.subject)));
+            .key(PARTITION_KEY, AttributeValue::S(keys::order(&order.subject)));
         for (index, (name, value)) in order_to_item(order, order.version + 1)?.into_iter().enumerate() {
             assignments.push(format!("#a{index} = :a{index}"));
             request = request
@@ -155,12 +155,12 @@ impl OrderStore for DynamoOrders {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PARTITION_KEY, AttributeValue::S(reference_key(&subject.account, reference)))
+            .key(PARTITION_KEY, AttributeValue::S(keys::reference(&subject.account, reference)))
             .update_expression("SET #item = :item ADD #subjects :subjects")
             .expression_attribute_names("#item", "item")
             .expression_attribute_names("#subjects", "subjects")
-            .expression_attribute_values(":item", AttributeValue::S(REFERENCE_ITEM.to_owned()))
-            .expression_attribute_values(":subjects", AttributeValue::Ss(vec![subject_to_text(subject)]))
+            .expression_attribute_values(":item", AttributeValue::S(keys::REFERENCE.to_owned()))
+            .expression_attribute_values(":subjects", AttributeValue::Ss(vec![keys::subject(subject)]))
             .return_values(ReturnValue::AllNew);
         let output = request.send().await.map_err(|error| port_error("UpdateItem", &error))?;
         reference_from_item(output.attributes)
@@ -172,7 +172,7 @@ impl OrderStore for DynamoOrders {
         reference: &Reference,
         event: &PaymentEvent,
     ) -> Result<ReferenceRecord, PortError> {
-        let key = reference_key(account, reference);
+        let key = keys::reference(account, reference);
         for _ in 0..PARK_TRIES_MAX {
             let stored = self.get(key.clone()).await?;
             let have = stored.as_ref().and_then(|item| item.get(&parked_attribute(event))).cloned();
@@ -192,7 +192,7 @@ impl OrderStore for DynamoOrders {
     }
 
     async fn reference(&self, account: &str, reference: &Reference) -> Result<ReferenceRecord, PortError> {
-        reference_from_item(self.get(reference_key(account, reference)).await?)
+        reference_from_item(self.get(keys::reference(account, reference)).await?)
     }
 
     async fn orders_of_user(&self, account: &str, user: &str, limit: usize) -> Result<Vec<Order>, PortError> {
@@ -204,7 +204,7 @@ impl OrderStore for DynamoOrders {
             .index_name(BY_USER)
             .key_condition_expression("#user_key = :user_key")
             .expression_attribute_names("#user_key", USER_KEY)
-            .expression_attribute_values(":user_key", AttributeValue::S(compose_key(&[account, user])))
+            .expression_attribute_values(":user_key", AttributeValue::S(keys::orders_of_user(account, user)))
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let output = request.send().await.map_err(|error| port_error("Query", &error))?;
@@ -239,7 +239,7 @@ impl OrderScan for DynamoOrders {
                 .expression_attribute_names("#pk", PARTITION_KEY)
                 .expression_attribute_names("#item", "item")
                 .expression_attribute_names("#updated_at_ms", UPDATED_AT_MS)
-                .expression_attribute_values(":order", AttributeValue::S(ORDER_ITEM.to_owned()))
+                .expression_attribute_values(":order", AttributeValue::S(keys::ORDER.to_owned()))
                 .expression_attribute_values(":since", AttributeValue::N(since_ms.to_string()))
                 .set_exclusive_start_key(start);
             let output = request.send().await.map_err(|error| port_error("Scan", &error))?;
@@ -256,10 +256,6 @@ impl OrderScan for DynamoOrders {
             }
         }
     }
-}
-
-fn reference_key(account: &str, reference: &Reference) -> String {
-    compose_key(&[REFERENCE_ITEM, account, &reference.0])
 }
 
 fn parked_attribute(event: &PaymentEvent) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use paybell_shared::callback::{Credentials, KeySet, UnixSeconds};
 use paybell_shared::domain::{
     Currency, EventKind, Expectation, Money, Notification, Order, PaymentEvent, Plan, Reference, Status,
@@ -261,6 +262,105 @@ pub async fn a_ticket_opens_once_and_only_in_time(store: &dyn ConnectionStore) {
         assert_eq!(store.take_ticket(hash, UnixSeconds(taken_at)).await.unwrap(), None, "{hash} again");
     }
     assert_eq!(store.take_ticket("unknown", UnixSeconds(1)).await.unwrap(), None);
+}
+
+pub async fn of_many_who_take_a_ticket_at_once_one_opens(store: &dyn ConnectionStore) {
+    const DEVICES: usize = 16;
+    for round in 0..4 {
+        let hash = format!("raced-{round}");
+        store.put_ticket(&hash, "acme", "ann", UnixSeconds(160)).await.unwrap();
+        let takes = join_all((0..DEVICES).map(|_| store.take_ticket(&hash, UnixSeconds(100)))).await;
+        let opened: Vec<_> = takes.into_iter().filter_map(|taken| taken.unwrap()).collect();
+        assert_eq!(opened, [("acme".to_owned(), "ann".to_owned())], "round {round}");
+    }
+}
+
+/// Pairs of accounts and users, or other names, that a careless key would make the same.
+const LOOKALIKES: [(&str, &str); 8] = [
+    ("a", "b#c"),
+    ("a#b", "c"),
+    ("a%23b", "c"),
+    ("a", "b%23c"),
+    ("a", "#"),
+    ("a#", ".."),
+    ("..", "a"),
+    ("\u{8d26}\u{6237}", "\u{202e}a\u{0}"),
+];
+
+/// The same order, reference and event in accounts of all kinds of names.
+pub async fn orders_of_different_accounts_never_meet(store: &dyn OrderStore) {
+    let reference = Reference::new("stripe", "ch_1");
+    for (place, (account, name)) in LOOKALIKES.into_iter().enumerate() {
+        for id in [name.to_owned(), format!("{name}#order")] {
+            let subject = Subject { account: account.into(), kind: SubjectKind::Order, id };
+            if store.load(&subject).await.unwrap().is_some() {
+                panic!("{subject:?} is there before it was saved")
+            }
+            let mut order = Order::new(subject.clone());
+            order.register(expectation(name, money(place as i128 + 1, "EUR"))).unwrap();
+            assert_eq!(store.save(&order).await.unwrap(), Saved::Yes, "{subject:?}");
+        }
+        assert_eq!(store.reference(account, &reference).await.unwrap(), Default::default(), "{account:?}");
+    }
+    for (place, (account, name)) in LOOKALIKES.into_iter().enumerate() {
+        let own = Subject { account: account.into(), kind: SubjectKind::Order, id: name.into() };
+        store.tie(&Reference::new("stripe", name), &own).await.unwrap();
+        let parked = store.park(account, &Reference::new("paypal", name), &event("evt_1", 1)).await.unwrap();
+        assert_eq!((parked.subjects.len(), parked.parked.len()), (0, 1), "{account:?}");
+        let tied = store.reference(account, &Reference::new("stripe", name)).await.unwrap();
+        assert_eq!(tied.subjects, BTreeSet::from([own]), "{account:?}");
+        let orders = store.orders_of_user(account, name, 10).await.unwrap();
+        let amounts: Vec<_> = orders.iter().filter_map(|order| order.expected.clone()?.amount).collect();
+        let own = money(place as i128 + 1, "EUR");
+        assert_eq!(amounts, [own.clone(), own], "{account:?} {name:?}");
+        assert!(orders.iter().all(|order| order.subject.account == account), "{account:?}");
+    }
+}
+
+/// The same notification for the same user in accounts of all kinds of names.
+pub async fn inboxes_of_different_accounts_never_meet(inbox: &dyn Inbox) {
+    for (place, (account, user)) in LOOKALIKES.into_iter().enumerate() {
+        let mut told = notification("same", user);
+        told.subject.account = account.into();
+        told.amount = Some(money(place as i128 + 1, "EUR"));
+        let entry = inbox.put(&told, 1_700_000_000_000).await.unwrap();
+        assert_eq!(entry.notification, told, "{account:?} {user:?}");
+    }
+    for (place, (account, user)) in LOOKALIKES.into_iter().enumerate() {
+        let entries = inbox.after(account, user, "", 10).await.unwrap();
+        let amounts: Vec<_> = entries.into_iter().map(|entry| entry.notification.amount).collect();
+        assert_eq!(amounts, [Some(money(place as i128 + 1, "EUR"))], "{account:?} {user:?}");
+    }
+}
+
+pub async fn connections_of_different_accounts_never_meet(store: &dyn ConnectionStore) {
+    let connections = LOOKALIKES.iter().enumerate().map(|(place, (account, user))| Connection {
+        id: format!("c{place}"),
+        account: (*account).into(),
+        user: (*user).into(),
+    });
+    let connections: Vec<Connection> = connections.collect();
+    for connection in &connections {
+        store.put(connection, UnixSeconds(100)).await.unwrap();
+    }
+    for connection in connections {
+        let found = store.of_user(&connection.account, &connection.user).await.unwrap();
+        assert_eq!(found, [connection]);
+    }
+}
+
+pub async fn credentials_of_different_accounts_never_meet(store: &dyn AccountStore) {
+    let credentials = |place: usize| {
+        let fields = json!({ "secret": format!("of {place}") });
+        Credentials { key_sets: vec![KeySet::new("one", fields.as_object().unwrap().clone())] }
+    };
+    for (place, (account, provider)) in LOOKALIKES.into_iter().enumerate() {
+        store.put_credentials(account, provider, &credentials(place)).await.unwrap();
+    }
+    for (place, (account, provider)) in LOOKALIKES.into_iter().enumerate() {
+        let found = store.credentials(account, provider).await.unwrap();
+        assert_eq!(found, Some(credentials(place)), "{account:?} {provider:?}");
+    }
 }
 
 pub async fn connections_are_found_by_id_and_by_user(store: &dyn ConnectionStore) {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the whole crate is a test, its helpers too")]
 
+mod api_keys;
 mod contracts;
 mod dynamodb;
 mod secrets;
@@ -84,7 +85,12 @@ async fn an_overlay_sees_what_lies_below_it() {
 
 contract!(a_notification_is_there_once_and_read_in_order, MemoryInbox::default(), inbox);
 contract!(a_ticket_opens_once_and_only_in_time, MemoryConnections::default(), connections);
+contract!(of_many_who_take_a_ticket_at_once_one_opens, MemoryConnections::default(), connections);
 contract!(connections_are_found_by_id_and_by_user, MemoryConnections::default(), connections);
+contract!(orders_of_different_accounts_never_meet, MemoryOrders::default(), orders);
+contract!(inboxes_of_different_accounts_never_meet, MemoryInbox::default(), inbox);
+contract!(connections_of_different_accounts_never_meet, MemoryConnections::default(), connections);
+contract!(credentials_of_different_accounts_never_meet, MemoryAccounts::default(), accounts);
 
 #[tokio::test]
 async fn tables_are_created_once_and_creating_them_again_is_fine() {

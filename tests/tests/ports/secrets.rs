@@ -8,9 +8,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use paybell_shared::aws::{AccountDirectory, Created, DynamoAccounts, SecretPlace};
+use paybell_shared::aws::{AccountDirectory, ApiKeyDigest, Created, DynamoAccounts, SecretPlace};
 use paybell_shared::callback::{Credentials, UnixSeconds};
-use paybell_shared::ports::{AccountStore, PortError, Saved};
+use paybell_shared::ports::{AccountStore, PortError, Saved, secret_sha256_hex};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
@@ -226,8 +226,8 @@ async fn a_secret_that_cannot_be_read_is_an_error_and_its_message_stays_out() {
 async fn an_account_is_made_once_and_listed_without_its_secrets() {
     let cloud = Cloud::start().await;
     let directory = cloud.directory();
-    assert_eq!(directory.create("shop", "aa", NOW).await, Ok(Created::Yes));
-    assert_eq!(directory.create("shop", "bb", NOW).await, Ok(Created::Exists));
+    assert_eq!(directory.create("shop", &ApiKeyDigest::of("aa"), NOW).await, Ok(Created::Yes));
+    assert_eq!(directory.create("shop", &ApiKeyDigest::of("bb"), NOW).await, Ok(Created::Exists));
     assert_eq!(directory.exists("shop").await, Ok(true));
     assert_eq!(directory.exists("other").await, Ok(false));
     cloud.put("first").await;
@@ -236,7 +236,10 @@ async fn an_account_is_made_once_and_listed_without_its_secrets() {
     let shop = &listed["shop"];
     assert_eq!((listed.len(), shop.created_at, shop.api_keys), (1, Some(NOW), 1));
     assert_eq!(shop.providers, ["stripe"]);
-    assert_eq!(cloud.accounts().account_of_api_key("aa").await, Ok(Some("shop".to_owned())));
-    assert_eq!(cloud.accounts().account_of_api_key("bb").await, Ok(None));
+    assert_eq!(
+        cloud.accounts().account_of_api_key(&secret_sha256_hex("aa")).await,
+        Ok(Some("shop".to_owned()))
+    );
+    assert_eq!(cloud.accounts().account_of_api_key(&secret_sha256_hex("bb")).await, Ok(None));
     assert_eq!(cloud.secrets.0.lock().unwrap().calls.len(), before, "Secrets Manager was asked");
 }

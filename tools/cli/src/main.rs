@@ -25,7 +25,7 @@ enum Command {
     Listen(listen::Options),
     /// Check vector files, or say whether one captured request is genuine
     Verify(verify::Options),
-    /// Make accounts and list them, on this machine or in a stage on AWS
+    /// Make accounts, list them and change their API keys, on this machine or in a stage on AWS
     Account(accounts::account::Options),
     /// Put, list and retire an account's credentials for a payment provider
     Credentials(accounts::credentials::Options),

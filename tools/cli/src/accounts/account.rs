@@ -1,22 +1,21 @@
-//! `paybell account`: makes accounts and lists them.
+//! `paybell account`: makes accounts, lists them and changes their API keys.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use paybell_shared::aws::Created;
-use paybell_shared::ports::secret_sha256_hex;
+use paybell_shared::aws::{ApiKeyDigest, Created};
 use serde_json::json;
 
 use super::listing::accounts_table;
 use super::place;
-use super::{AccountsError, now, random_api_key, require_account_name, written};
+use super::{AccountsError, api_keys, now, random_api_key, require_account_name, written};
 use crate::Place;
 use crate::deployment::Stage;
 
 /// How the API keys of accounts begin, so that they are recognised where they should not be; the demo account's begin
 /// with `pb_test_`.
-const API_KEY_PREFIX: &str = "pb_live_";
+pub(super) const API_KEY_PREFIX: &str = "pb_live_";
 
 /// Options of `paybell account`.
 #[derive(Args)]
@@ -45,6 +44,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Add, list and revoke an account's API keys
+    #[command(subcommand)]
+    Key(api_keys::Command),
 }
 
 /// Runs the command.
@@ -53,6 +55,7 @@ pub fn run(place: &Place, options: &Options) -> ExitCode {
         match &options.command {
             Command::Create { name, stage, json } => create(place, stage, name, *json).await,
             Command::List { stage, json } => list(place, stage, *json).await,
+            Command::Key(command) => api_keys::run(place, command).await,
         }
     })
 }
@@ -61,7 +64,7 @@ async fn create(place: &Place, stage: &Stage, name: &str, as_json: bool) -> Resu
     require_account_name(name)?;
     let opened = place::open(place, stage, None, true).await?;
     let api_key = random_api_key(API_KEY_PREFIX);
-    match opened.directory.create(name, &secret_sha256_hex(&api_key), now()).await? {
+    match opened.directory.create(name, &ApiKeyDigest::of(&api_key), now()).await? {
         Created::Exists => Err(AccountsError::AccountExists(name.to_owned())),
         Created::Yes => {
             eprintln!("Account `{name}` is made. This is its API key, shown only now:");

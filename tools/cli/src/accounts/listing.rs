@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use paybell_shared::aws::AccountSummary;
+use paybell_shared::aws::{AccountSummary, StoredApiKey};
 use paybell_shared::callback::{KeySet, KeyStatus};
 use serde::Serialize;
 
@@ -57,6 +57,47 @@ pub(super) fn key_sets_table(account: &str, views: &[KeySetView]) -> String {
             view.since().to_owned(),
             view.fingerprint.clone(),
             view.fields.join(", "),
+        ]
+    });
+    table(std::iter::once(heads).chain(rows).collect())
+}
+
+/// What is told of an API key.
+#[derive(Debug, Serialize)]
+pub(super) struct ApiKeyView {
+    id: String,
+    status: &'static str,
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<String>,
+    ending: Option<String>,
+}
+
+impl ApiKeyView {
+    pub fn new(key: &StoredApiKey) -> Self {
+        Self {
+            id: key.id.clone(),
+            status: if key.is_active() { "active" } else { "revoked" },
+            created_at: key.created_at.and_then(written),
+            revoked_at: key.revoked_at.and_then(written),
+            ending: key.ending.clone(),
+        }
+    }
+}
+
+/// A line for each API key.
+pub(super) fn api_keys_table(account: &str, views: &[ApiKeyView]) -> String {
+    if views.is_empty() {
+        return format!("No API keys: `paybell account key add {account}` makes one.");
+    }
+    let heads = ["KEY", "STATUS", "SINCE", "ENDS IN"].map(str::to_owned);
+    let rows = views.iter().map(|view| {
+        let since = view.revoked_at.as_deref().or(view.created_at.as_deref());
+        [
+            view.id.clone(),
+            view.status.to_owned(),
+            since.unwrap_or("unknown").to_owned(),
+            view.ending.clone().unwrap_or_else(|| "unknown".to_owned()),
         ]
     });
     table(std::iter::once(heads).chain(rows).collect())

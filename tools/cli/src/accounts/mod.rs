@@ -4,6 +4,7 @@
 pub mod account;
 pub mod credentials;
 
+mod api_keys;
 mod fields;
 mod listing;
 mod place;
@@ -31,8 +32,8 @@ pub(crate) enum AccountsError {
     )]
     BadAccount(String),
     #[error(
-        "there is an account `{0}` already; its API key was shown when it was made. `paybell credentials put {0} …` \
-             connects providers to it"
+        "there is an account `{0}` already; its API key was shown when it was made, and `paybell account key add {0}` \
+             makes another one. `paybell credentials put {0} …` connects providers to it"
     )]
     AccountExists(String),
     #[error("there is no account `{0}`: make it with `paybell account create {0}`")]
@@ -54,6 +55,13 @@ pub(crate) enum AccountsError {
              with `paybell credentials list`, and try again"
     )]
     LostRace,
+    #[error("account `{account}` has no active API key `{id}`; active are: {active}")]
+    NoSuchKey { account: String, id: String, active: String },
+    #[error(
+        "somebody else has changed this API key at the same time, and nothing was changed here: look at them with \
+             `paybell account key list {account}`, and try again"
+    )]
+    LostKeyRace { account: String },
     #[error("{0}")]
     Fields(#[from] fields::FieldError),
     #[error("{0}")]
