@@ -5,6 +5,7 @@
 //! - [`domain`]: money, events, and the order as a fold over a set of events.
 //! - [`ports`]: what the functions need from the outside world.
 //! - [`push`]: what goes over a WebSocket.
+//! - [`refusals`]: how much unproved work one source may cause.
 //! - `aws` (feature `aws`): the ports on DynamoDB, SQS and API Gateway.
 //! - `https` (feature `https`): the way out to providers' servers.
 //! - `telemetry` (feature `telemetry`): logs, metrics and traces of the functions.
@@ -22,6 +23,7 @@ pub mod https;
 pub mod ports;
 pub mod providers;
 pub mod push;
+pub mod refusals;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 #[cfg(feature = "telemetry")]

@@ -33,7 +33,8 @@ impl House {
         }
         let providers = Arc::new(Registry::default());
         let keys = Arc::new(FetchedKeys::unreachable());
-        let ports = Ports { accounts: accounts.clone(), callbacks: queue.clone(), keys, providers };
+        let refusals = Arc::default();
+        let ports = Ports { accounts: accounts.clone(), callbacks: queue.clone(), keys, providers, refusals };
         Self { accounts, queue, ports }
     }
 

@@ -1,6 +1,7 @@
 //! The `callback` function: proves a provider's callback genuine and queues it before it is acknowledged.
 
 mod keys;
+mod limits;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -11,18 +12,23 @@ use std::time::Duration;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::HeaderValue;
-use aws_lambda_events::http::header::CONTENT_TYPE;
+use aws_lambda_events::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::{Answers, Rejection, UnixSeconds, Verified};
 use paybell_shared::https::{HttpsLimits, HttpsTransport};
 use paybell_shared::ports::{AccountStore, CallbackQueue, FetchedKeys, Fetcher, PortError, SystemClock};
 use paybell_shared::providers::{Provider, Registry, Reply};
+use paybell_shared::refusals::{Admission, Refusals};
 use thiserror::Error;
+
+use limits::Visit;
 
 /// Accounts, keys and queue together: the most impatient providers wait 5 s for their answer, and one that is told to
 /// come again is better than one that is told nothing. What was queued too late for the answer is queued again, and
 /// applied once.
 const ANSWER_MAX: Duration = Duration::from_secs(4);
+/// What a source is told that was refused too often; a provider comes again.
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// What the function needs from the outside world.
 #[derive(Clone)]
@@ -35,6 +41,8 @@ pub struct Ports {
     pub keys: Arc<FetchedKeys>,
     /// The providers.
     pub providers: Arc<Registry>,
+    /// Who was refused how often.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Ports {
@@ -46,6 +54,7 @@ impl Ports {
             callbacks: adapters.callbacks.clone(),
             keys: Arc::new(FetchedKeys::new(fetcher, Arc::new(SystemClock))),
             providers,
+            refusals: Arc::default(),
         }
     }
 }
@@ -70,8 +79,19 @@ pub async fn handle(
     ports: &Ports,
     now: UnixSeconds,
 ) -> ApiGatewayV2httpResponse {
-    let provider = request::address(&event).and_then(|address| addressed(&address, &ports.providers));
+    let address = request::address(&event);
+    let provider = address.as_ref().and_then(|address| addressed(address, &ports.providers));
     let answers = provider.map_or(&Answers::EMPTY, |provider| &provider.answers);
+    let visit = Visit::new(&event, address.as_ref(), provider, ports, now);
+    if let Admission::Limited { retry_after_seconds, to_tell } = visit.admission() {
+        if let Some(requests) = to_tell {
+            let provider = provider.map_or("unknown", |found| found.name);
+            tracing::warn!(outcome = "limited", requests, provider, status = TOO_MANY_REQUESTS, "callback");
+        }
+        let mut response = response(answers.failure(TOO_MANY_REQUESTS).into());
+        response.headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
+        return response;
+    }
     let accepted = tokio::time::timeout(ANSWER_MAX, accept(&event, provider, ports, now));
     let out_of_time = |_| Err(PortError::Transient("no time left for an answer".to_owned()).into());
     match accepted.await.unwrap_or_else(out_of_time) {
@@ -96,6 +116,7 @@ pub async fn handle(
         Err(error) => {
             let status = status_of(&error);
             log(&error, provider, status);
+            visit.refused(status);
             response(answers.failure(status).into())
         }
     }

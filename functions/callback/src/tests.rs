@@ -1,7 +1,9 @@
 //! Every answer of the function, and logs that hold no secret.
 
+mod forged;
 mod handshake;
 mod keys;
+mod limits;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -60,6 +62,7 @@ impl World {
             callbacks: queue.clone(),
             keys: Arc::new(FetchedKeys::unreachable()),
             providers,
+            refusals: Arc::default(),
         };
         Self { accounts, queue, ports, keys, request, provider }
     }
@@ -174,7 +177,7 @@ async fn a_body_of_exactly_the_limit_is_read() {
 }
 
 #[tokio::test]
-async fn cheap_refusals_ask_nothing_of_the_store() {
+async fn f19_cheap_refusals_ask_nothing_of_the_store() {
     let world = World::new("stripe").await;
     let before = world.accounts.faults.calls();
     world.deliver(world.event_to("/callbacks/acme/nobody")).await;
@@ -187,7 +190,7 @@ async fn cheap_refusals_ask_nothing_of_the_store() {
 }
 
 #[tokio::test]
-async fn a_provider_that_signs_for_all_merchants_alike_needs_to_know_whose_callbacks_are_meant() {
+async fn f15_a_provider_that_signs_for_all_merchants_alike_needs_to_know_whose_callbacks_are_meant() {
     for (name, fields) in
         [("alipay", &["expected_app_id", "expected_seller_id"][..]), ("unionpay", &["expected_mer_id"])]
     {
@@ -202,7 +205,7 @@ async fn a_provider_that_signs_for_all_merchants_alike_needs_to_know_whose_callb
 }
 
 #[tokio::test]
-async fn what_is_ours_to_repair_is_503_and_never_acknowledged() {
+async fn f3_f16_what_is_ours_to_repair_is_503_and_never_acknowledged() {
     let world = World::new("stripe").await;
     for error in [PortError::Transient("t".into()), PortError::Permanent("p".into())] {
         world.accounts.faults.push(error.clone());

@@ -7,6 +7,8 @@ mod tests;
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use aws_lambda_events::http::HeaderValue;
+use aws_lambda_events::http::header::RETRY_AFTER;
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::UnixSeconds;
 use paybell_shared::callback::json::Json;
@@ -14,10 +16,13 @@ use paybell_shared::ports::{
     Connection, ConnectionStore, Inbox, PortError, Pushed, Pusher, secret_sha256_hex,
 };
 use paybell_shared::push::Message;
+use paybell_shared::refusals::{Admission, Aim, Refusals, Source};
 use thiserror::Error;
 
 /// Most bytes of a ticket; ours have 43.
 const TICKET_BYTES_MAX: usize = 128;
+/// Most open WebSockets of a user. Devices that connect at the same moment may be a few more for as long as that.
+pub const CONNECTIONS_OF_USER_MAX: usize = 32;
 /// What a client is told that says anything else.
 const ALLOWED: &str = r#"send {"action":"resume","cursor":"…"}, with an empty cursor for everything"#;
 
@@ -30,6 +35,8 @@ pub struct Ports {
     pub connections: Arc<dyn ConnectionStore>,
     /// Sends to them.
     pub pusher: Arc<dyn Pusher>,
+    /// Who came with a wrong ticket how often.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Ports {
@@ -39,6 +46,7 @@ impl Ports {
             inbox: adapters.inbox.clone(),
             connections: adapters.connections.clone(),
             pusher: adapters.pusher.clone(),
+            refusals: Arc::default(),
         }
     }
 }
@@ -49,6 +57,14 @@ enum ConnectionError {
     /// The ticket is absent, unknown, used or expired.
     #[error("the ticket is not valid")]
     Unauthorized,
+    /// Too many wrong tickets came from the same source.
+    #[error("too many tickets were not valid")]
+    Limited {
+        /// Whole seconds after which the next ticket is looked at.
+        retry_after_seconds: i64,
+        /// How many were limited since it was told last, when it is time to tell again.
+        to_tell: Option<u64>,
+    },
     /// A message of a connection that we do not know.
     #[error("unknown connection")]
     UnknownConnection,
@@ -69,9 +85,7 @@ pub async fn handle(
     let route = event.request_context.route_key.as_deref().unwrap_or_default();
     let outcome = match (event.request_context.connection_id.as_deref(), route) {
         (None, _) => Err(ConnectionError::NotAWebSocket),
-        (Some(id), "$connect") => {
-            connect(id, event.query_string_parameters.first("ticket"), ports, now).await
-        }
+        (Some(id), "$connect") => connect_unless_limited(id, &event, ports, now).await,
         (Some(id), "$disconnect") => disconnect(id, ports).await,
         (Some(id), _) => {
             let outcome = message(id, event.body.as_deref().unwrap_or_default(), ports).await;
@@ -85,14 +99,20 @@ pub async fn handle(
         Ok(()) => 200,
         Err(error) => status_of(error),
     };
+    let mut response = ApiGatewayProxyResponse::default();
     match &outcome {
         Ok(()) => tracing::info!(outcome = "done", route, "connections"),
+        Err(ConnectionError::Limited { retry_after_seconds, to_tell }) => {
+            if let Some(requests) = to_tell {
+                tracing::warn!(outcome = "limited", requests, route, "connections");
+            }
+            response.headers.insert(RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
+        }
         Err(error) if status >= 500 => {
             tracing::error!(outcome = "failed", route, reason = %error, "connections")
         }
         Err(error) => tracing::warn!(outcome = "refused", route, reason = %error, "connections"),
     }
-    let mut response = ApiGatewayProxyResponse::default();
     response.status_code = status;
     response
 }
@@ -102,9 +122,33 @@ fn status_of(error: &ConnectionError) -> i64 {
     match error {
         ConnectionError::Unauthorized => 401,
         ConnectionError::UnknownConnection => 410,
+        ConnectionError::Limited { .. } => 429,
         ConnectionError::NotAWebSocket => 400,
         ConnectionError::Failed(_) => 503,
     }
+}
+
+/// A source that has come with too many wrong tickets waits before another one is looked up.
+async fn connect_unless_limited(
+    id: &str,
+    event: &ApiGatewayWebsocketProxyRequest,
+    ports: &Ports,
+    now: UnixSeconds,
+) -> Result<(), ConnectionError> {
+    let ticket = event.query_string_parameters.first("ticket");
+    let source = event.request_context.identity.source_ip.as_deref().and_then(Source::parse);
+    let Some(source) = source else { return connect(id, ticket, ports, now).await };
+    let now_ms = now.0.saturating_mul(1_000);
+    if let Admission::Limited { retry_after_seconds, to_tell } =
+        ports.refusals.admit(source, &[Aim::Guess], now_ms)
+    {
+        return Err(ConnectionError::Limited { retry_after_seconds, to_tell });
+    }
+    let connected = connect(id, ticket, ports, now).await;
+    if let Err(ConnectionError::Unauthorized) = &connected {
+        ports.refusals.count(source, Aim::Guess, now_ms);
+    }
+    connected
 }
 
 async fn connect(
@@ -117,7 +161,22 @@ async fn connect(
     let ticket = ticket.ok_or(ConnectionError::Unauthorized)?;
     let holder = ports.connections.take_ticket(&secret_sha256_hex(ticket), now).await?;
     let (account, user) = holder.ok_or(ConnectionError::Unauthorized)?;
-    ports.connections.put(&Connection { id: id.to_owned(), account, user }, now).await?;
+    let connection = Connection { id: id.to_owned(), account, user };
+    make_room(&connection, ports).await?;
+    ports.connections.put(&connection, now).await?;
+    Ok(())
+}
+
+/// Cuts those connections of the user that were opened first, when there would be too many with the new one. They are
+/// the ones that may long be dead; a device that is not comes back and is the newest then.
+async fn make_room(connection: &Connection, ports: &Ports) -> Result<(), PortError> {
+    let open = ports.connections.of_user(&connection.account, &connection.user).await?;
+    let too_many = (open.len() + 1).saturating_sub(CONNECTIONS_OF_USER_MAX);
+    for oldest in &open[..too_many] {
+        ports.connections.delete(oldest).await?;
+        close(&oldest.id, ports).await;
+        tracing::info!(outcome = "displaced", account = oldest.account, "connections");
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use paybell_shared::domain::{Notification, Status, Subject, SubjectKind};
 use paybell_shared::ports::memory::{MemoryConnections, MemoryInbox, MemoryPusher};
+use paybell_shared::refusals::REFUSALS_BURST;
 use serde_json::{Value, json};
 
 use super::*;
@@ -14,6 +15,7 @@ struct World {
     inbox: Arc<MemoryInbox>,
     connections: Arc<MemoryConnections>,
     pusher: Arc<MemoryPusher>,
+    refusals: Arc<Refusals>,
 }
 
 impl World {
@@ -29,6 +31,7 @@ impl World {
             inbox: self.inbox.clone(),
             connections: self.connections.clone(),
             pusher: self.pusher.clone(),
+            refusals: self.refusals.clone(),
         };
         handle(serde_json::from_value(event).unwrap(), &ports, NOW).await.status_code
     }
@@ -103,6 +106,54 @@ async fn a_ticket_opens_one_connection_within_its_minute() {
     assert_eq!(world.handle(event("c1", "$disconnect", Value::Null, Value::Null)).await, 200);
     assert_eq!(world.connections.find("c1").await.unwrap(), None);
     assert_eq!(world.handle(event("c1", "$disconnect", Value::Null, Value::Null)).await, 200);
+}
+
+#[tokio::test]
+async fn s9_a_user_has_so_many_connections_and_the_oldest_makes_room() {
+    let world = World::default();
+    let ticket = async |user: &str, number: usize| {
+        let hash = secret_sha256_hex(&format!("{user}{number}"));
+        world.connections.put_ticket(&hash, "acme", user, UnixSeconds(NOW.0 + 60)).await.unwrap();
+        json!({"ticket": format!("{user}{number}")})
+    };
+    let other = ticket("bob", 0).await;
+    assert_eq!(world.handle(event("of-bob", "$connect", other, Value::Null)).await, 200);
+    for number in 0..CONNECTIONS_OF_USER_MAX + 3 {
+        let query = ticket("ann", number).await;
+        let id = format!("c{number:02}");
+        assert_eq!(world.handle(event(&id, "$connect", query, Value::Null)).await, 200);
+    }
+    let open = world.connections.of_user("acme", "ann").await.unwrap();
+    let ids: Vec<&str> = open.iter().map(|connection| connection.id.as_str()).collect();
+    assert_eq!(ids.len(), CONNECTIONS_OF_USER_MAX);
+    assert_eq!((ids[0], *ids.last().unwrap()), ("c03", "c34"));
+    for cut in ["c00", "c01", "c02"] {
+        assert_eq!(world.pusher.push(cut, "x").await.unwrap(), Pushed::Gone, "{cut} is closed");
+    }
+    assert_eq!(world.pusher.push("c03", "x").await.unwrap(), Pushed::Yes);
+    assert_eq!(world.connections.of_user("acme", "bob").await.unwrap().len(), 1);
+}
+
+/// As many wrong tickets as a source may come with, and then not even a good one; another source is let in.
+#[tokio::test]
+async fn f19_who_guesses_at_tickets_has_to_wait() {
+    let world = World::default();
+    let hash = secret_sha256_hex("good");
+    world.connections.put_ticket(&hash, "acme", "ann", UnixSeconds(NOW.0 + 60)).await.unwrap();
+    let connect = async |from: &str, ticket: &str| {
+        let mut event = event("c1", "$connect", json!({ "ticket": ticket }), Value::Null);
+        event["requestContext"]["identity"] = json!({ "sourceIp": from });
+        world.handle(event).await
+    };
+    for _ in 0..REFUSALS_BURST {
+        assert_eq!(connect("192.0.2.1", "guessed").await, 401);
+    }
+    let before = world.connections.faults.calls();
+    assert_eq!(connect("192.0.2.1", "guessed").await, 429);
+    assert_eq!(connect("192.0.2.1", "good").await, 429);
+    assert_eq!(world.connections.faults.calls(), before, "no table is read for it");
+    assert_eq!(connect("127.0.0.1", "guessed").await, 401, "a process on this machine is not limited");
+    assert_eq!(connect("192.0.2.2", "good").await, 200);
 }
 
 #[tokio::test]

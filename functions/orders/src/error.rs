@@ -12,6 +12,14 @@ pub(crate) enum ApiError {
     /// No API key, or nobody's.
     #[error("send `Authorization: Bearer <api key>` with a valid key")]
     Unauthorized,
+    /// Too many wrong keys came from the same source.
+    #[error("too many calls without a valid key came from your address: wait as long as `retry-after` says")]
+    Limited {
+        /// Whole seconds after which the next call is looked at.
+        retry_after_seconds: i64,
+        /// How many calls were limited since it was told last, when it is time to tell again.
+        to_tell: Option<u64>,
+    },
     /// No such address or thing.
     #[error("there is no such address or thing")]
     NotFound,
@@ -60,6 +68,7 @@ impl ApiError {
             Self::NotFound => 404,
             Self::Conflict { .. } | Self::Refused(_) => 409,
             Self::TooLarge { .. } => 413,
+            Self::Limited { .. } => 429,
             Self::Failed(_) => 503,
         }
     }
@@ -68,6 +77,7 @@ impl ApiError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
+            Self::Limited { .. } => "limited",
             Self::NotFound => "not_found",
             Self::NotJson => "not_json",
             Self::TooLarge { .. } => "too_large",

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::HeaderValue;
-use aws_lambda_events::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use aws_lambda_events::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use paybell_shared::aws::Adapters;
@@ -22,6 +22,7 @@ use paybell_shared::ports::{
     AccountStore, Clock, ConnectionStore, Inbox, OrderStore, Random, secret_sha256_hex,
 };
 use paybell_shared::providers::ID_BYTES_MAX;
+use paybell_shared::refusals::{Admission, Aim, Refusals, Source};
 use percent_encoding::percent_decode_str;
 
 use error::ApiError;
@@ -53,6 +54,8 @@ pub struct Ports {
     pub inbox: Arc<dyn Inbox>,
     /// Tickets.
     pub connections: Arc<dyn ConnectionStore>,
+    /// Who came with a wrong API key how often.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Ports {
@@ -63,6 +66,7 @@ impl Ports {
             orders: adapters.orders.clone(),
             inbox: adapters.inbox.clone(),
             connections: adapters.connections.clone(),
+            refusals: Arc::default(),
         }
     }
 }
@@ -80,6 +84,13 @@ struct Call<'a> {
 struct Reply {
     status: u16,
     json: String,
+    retry_after_seconds: Option<i64>,
+}
+
+impl Reply {
+    fn new(status: u16, json: String) -> Self {
+        Self { status, json, retry_after_seconds: None }
+    }
 }
 
 /// Answers one call of a merchant's back end; the API key says which account it is.
@@ -91,7 +102,7 @@ pub async fn handle(
 ) -> ApiGatewayV2httpResponse {
     let method = event.request_context.http.method.as_str();
     let outcome = async {
-        let account = authorise(&event, ports).await?;
+        let account = authorise_unless_limited(&event, ports, clock.now_ms()).await?;
         route(Call { account, event: &event, ports, clock, random }).await
     };
     let reply = match outcome.await {
@@ -101,19 +112,50 @@ pub async fn handle(
         }
         Err(error) => {
             let status = error.status();
-            if status >= 500 {
+            if let ApiError::Limited { to_tell, .. } = &error {
+                if let Some(requests) = to_tell {
+                    tracing::warn!(outcome = "limited", requests, method, status, "orders");
+                }
+            } else if status >= 500 {
                 tracing::error!(outcome = "failed", method, status, reason = %error, "orders");
             } else {
                 tracing::warn!(outcome = "refused", method, status, reason = error.code(), "orders");
             }
-            Reply { status, json: error.to_json() }
+            let retry_after_seconds = match &error {
+                ApiError::Limited { retry_after_seconds, .. } => Some(*retry_after_seconds),
+                _ => None,
+            };
+            Reply { status, json: error.to_json(), retry_after_seconds }
         }
     };
     let mut response = ApiGatewayV2httpResponse::default();
     response.status_code = i64::from(reply.status);
     response.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = reply.retry_after_seconds {
+        response.headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     response.body = Some(Body::Text(reply.json));
     response
+}
+
+/// A source that has come with too many wrong keys waits before another one is looked up.
+async fn authorise_unless_limited(
+    event: &ApiGatewayV2httpRequest,
+    ports: &Ports,
+    now_ms: i64,
+) -> Result<String, ApiError> {
+    let source = event.request_context.http.source_ip.as_deref().and_then(Source::parse);
+    let Some(source) = source else { return authorise(event, ports).await };
+    if let Admission::Limited { retry_after_seconds, to_tell } =
+        ports.refusals.admit(source, &[Aim::Guess], now_ms)
+    {
+        return Err(ApiError::Limited { retry_after_seconds, to_tell });
+    }
+    let authorised = authorise(event, ports).await;
+    if let Err(ApiError::Unauthorized) = &authorised {
+        ports.refusals.count(source, Aim::Guess, now_ms);
+    }
+    authorised
 }
 
 async fn authorise(event: &ApiGatewayV2httpRequest, ports: &Ports) -> Result<String, ApiError> {
@@ -156,7 +198,7 @@ impl Call<'_> {
         let plan = Plan::registration(subject, expected);
         let done = perform(&*self.ports.orders, &plan, self.clock, self.random).await?;
         let order = done.home.ok_or(ApiError::NotFound)?;
-        Ok(Reply { status: if done.was_registered { 200 } else { 201 }, json: view::order(&order) })
+        Ok(Reply::new(if done.was_registered { 200 } else { 201 }, view::order(&order)))
     }
 
     async fn order(&self, id: &str) -> Result<Reply, ApiError> {
@@ -166,13 +208,13 @@ impl Call<'_> {
         };
         let subject = Subject { account: self.account.clone(), kind, id: id.to_owned() };
         let order = self.ports.orders.load(&subject).await?.ok_or(ApiError::NotFound)?;
-        Ok(Reply { status: 200, json: view::order(&order) })
+        Ok(Reply::new(200, view::order(&order)))
     }
 
     async fn orders_of_user(&self, user: &str) -> Result<Reply, ApiError> {
         let limit = self.limit()?;
         let orders = self.ports.orders.orders_of_user(&self.account, user, limit).await?;
-        Ok(Reply { status: 200, json: view::orders(&orders) })
+        Ok(Reply::new(200, view::orders(&orders)))
     }
 
     async fn inbox_of_user(&self, user: &str) -> Result<Reply, ApiError> {
@@ -182,10 +224,7 @@ impl Call<'_> {
             return Err(ApiError::field("after", "is not a cursor of this inbox"));
         }
         let entries = self.ports.inbox.after(&self.account, user, after, limit).await?;
-        Ok(Reply {
-            status: 200,
-            json: view::inbox(&entries, after, entries.len() < limit, self.clock.now_ms()),
-        })
+        Ok(Reply::new(200, view::inbox(&entries, after, entries.len() < limit, self.clock.now_ms())))
     }
 
     async fn mint_ticket(&self) -> Result<Reply, ApiError> {
@@ -196,7 +235,7 @@ impl Call<'_> {
         let expires_at = UnixSeconds(self.clock.now().0 + TICKET_SECONDS);
         let hash = secret_sha256_hex(&ticket);
         self.ports.connections.put_ticket(&hash, &self.account, &user, expires_at).await?;
-        Ok(Reply { status: 201, json: view::ticket(&ticket, expires_at) })
+        Ok(Reply::new(201, view::ticket(&ticket, expires_at)))
     }
 
     fn body(&self) -> Result<Vec<u8>, ApiError> {

@@ -7,6 +7,7 @@ use paybell_shared::ports::memory::{
     CountingRandom, ManualClock, MemoryAccounts, MemoryConnections, MemoryInbox, MemoryOrders,
 };
 use paybell_shared::ports::{Inbox as _, PortError};
+use paybell_shared::refusals::REFUSALS_BURST;
 use serde_json::{Value, json};
 
 use super::*;
@@ -19,6 +20,7 @@ struct World {
     orders: Arc<MemoryOrders>,
     inbox: Arc<MemoryInbox>,
     connections: Arc<MemoryConnections>,
+    refusals: Arc<Refusals>,
     random: CountingRandom,
 }
 
@@ -27,6 +29,16 @@ impl World {
         let world = Self::default();
         world.accounts.put_api_key("acme", &secret_sha256_hex("key")).await.unwrap();
         world
+    }
+
+    fn ports(&self) -> Ports {
+        Ports {
+            accounts: self.accounts.clone(),
+            orders: self.orders.clone(),
+            inbox: self.inbox.clone(),
+            connections: self.connections.clone(),
+            refusals: self.refusals.clone(),
+        }
     }
 
     async fn call(&self, method: &str, path: &str, body: &str) -> (i64, Value) {
@@ -45,12 +57,7 @@ impl World {
             "headers": key.map_or_else(|| json!({}), |key| json!({ "authorization": key })),
             "requestContext": {"http": {"method": method}, "timeEpoch": 0}, "body": body,
         });
-        let ports = Ports {
-            accounts: self.accounts.clone(),
-            orders: self.orders.clone(),
-            inbox: self.inbox.clone(),
-            connections: self.connections.clone(),
-        };
+        let ports = self.ports();
         let clock = ManualClock::at_ms(NOW_MS);
         let event = serde_json::from_value(event).unwrap();
         let response = handle(event, &ports, &clock, &self.random).await;
@@ -84,6 +91,41 @@ async fn only_a_known_key_is_let_in() {
     }
     world.accounts.faults.push(PortError::Transient("t".into()));
     assert_eq!(world.call("GET", "/orders/A1", "").await.0, 503);
+}
+
+/// As many wrong keys as a source may come with, and then not even the right one; another source is answered.
+#[tokio::test]
+async fn f19_who_guesses_at_api_keys_has_to_wait() {
+    let world = World::new().await;
+    let call = async |from: &str, key: &str| {
+        let event = json!({
+            "rawPath": "/orders/A1", "headers": {"authorization": format!("Bearer {key}")},
+            "requestContext": {"http": {"method": "GET", "sourceIp": from}, "timeEpoch": 0},
+        });
+        let clock = ManualClock::at_ms(NOW_MS);
+        let event = serde_json::from_value(event).unwrap();
+        handle(event, &world.ports(), &clock, &world.random).await
+    };
+    for _ in 0..REFUSALS_BURST {
+        assert_eq!(call("192.0.2.1", "guessed").await.status_code, 401);
+    }
+    let before = world.accounts.faults.calls();
+    for key in ["guessed", "key"] {
+        let limited = call("192.0.2.1", key).await;
+        assert_eq!((limited.status_code, &limited.headers[RETRY_AFTER]), (429, &HeaderValue::from(1)));
+        let Some(Body::Text(text)) = limited.body else { panic!("no text") };
+        assert!(text.contains(r#""code":"limited""#), "{text}");
+    }
+    assert_eq!(world.accounts.faults.calls(), before, "no table is read for it");
+    assert_eq!(
+        call("127.0.0.1", "guessed").await.status_code,
+        401,
+        "a process on this machine is not limited"
+    );
+    // What proves itself is never counted.
+    for _ in 0..2 * REFUSALS_BURST {
+        assert_eq!(call("192.0.2.2", "key").await.status_code, 404);
+    }
 }
 
 #[tokio::test]

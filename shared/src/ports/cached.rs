@@ -69,6 +69,13 @@ impl AccountStore for CachedAccounts {
         Ok(credentials)
     }
 
+    fn remembers(&self, account: &str, provider: &str) -> bool {
+        let now_ms = self.clock.now_ms();
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.get(&(account.to_owned(), provider.to_owned()));
+        entry.is_some_and(|entry| now_ms < entry.expires_at_ms)
+    }
+
     async fn put_credentials(
         &self,
         account: &str,
@@ -87,5 +94,36 @@ impl AccountStore for CachedAccounts {
 
     async fn put_api_key(&self, account: &str, api_key_sha256_hex: &str) -> Result<(), PortError> {
         self.store.put_api_key(account, api_key_sha256_hex).await
+    }
+}
+
+#[cfg(all(test, feature = "sandbox"))]
+mod tests {
+    use super::*;
+    use crate::callback::KeySet;
+    use crate::ports::memory::{ManualClock, MemoryAccounts};
+
+    #[tokio::test]
+    async fn f19_a_flood_of_guesses_neither_fills_the_memory_nor_pushes_out_a_known_account() {
+        let (store, clock) = (Arc::new(MemoryAccounts::default()), Arc::new(ManualClock::at_ms(0)));
+        let key_sets = vec![KeySet::new("one", serde_json::Map::new())];
+        store.put_credentials("acme", "stripe", &Credentials { key_sets }).await.unwrap();
+        let cached = CachedAccounts::new(store.clone(), clock.clone());
+        assert!(cached.credentials("acme", "stripe").await.unwrap().is_some());
+        for number in 0..3 * ENTRIES_MAX {
+            let guess = format!("guess{number}");
+            assert_eq!(cached.credentials(&guess, "stripe").await, Ok(None));
+            assert!(cached.entries.lock().unwrap().len() <= ENTRIES_MAX);
+        }
+        let reads = store.faults.calls();
+        assert!(cached.remembers("acme", "stripe") && !cached.remembers("guess0", "stripe"));
+        assert!(cached.credentials("acme", "stripe").await.unwrap().is_some());
+        let last = format!("guess{}", 3 * ENTRIES_MAX - 1);
+        assert_eq!(cached.credentials(&last, "stripe").await, Ok(None));
+        assert_eq!(store.faults.calls(), reads, "both are remembered");
+        clock.advance_ms(ABSENCE_KEPT_MS);
+        assert!(cached.remembers("acme", "stripe") && !cached.remembers(&last, "stripe"));
+        clock.advance_ms(KEPT_MS);
+        assert!(!cached.remembers("acme", "stripe"), "a retired key is refused after this time");
     }
 }

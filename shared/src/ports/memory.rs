@@ -320,7 +320,7 @@ pub struct MemoryConnections {
     /// What fails next.
     pub faults: Faults,
     tickets: Mutex<HashMap<String, (String, String, UnixSeconds)>>,
-    connections: Mutex<BTreeMap<String, Connection>>,
+    connections: Mutex<BTreeMap<String, (UnixSeconds, Connection)>>,
 }
 
 #[async_trait]
@@ -348,22 +348,26 @@ impl ConnectionStore for MemoryConnections {
         Ok(ticket.and_then(|(account, user, expires_at)| (now < expires_at).then_some((account, user))))
     }
 
-    async fn put(&self, connection: &Connection, _now: UnixSeconds) -> Result<(), PortError> {
+    async fn put(&self, connection: &Connection, now: UnixSeconds) -> Result<(), PortError> {
         self.faults.check()?;
-        lock(&self.connections).insert(connection.id.clone(), connection.clone());
+        lock(&self.connections).insert(connection.id.clone(), (now, connection.clone()));
         Ok(())
     }
 
     async fn find(&self, connection_id: &str) -> Result<Option<Connection>, PortError> {
         self.faults.check()?;
-        Ok(lock(&self.connections).get(connection_id).cloned())
+        Ok(lock(&self.connections).get(connection_id).map(|(_, connection)| connection.clone()))
     }
 
     async fn of_user(&self, account: &str, user: &str) -> Result<Vec<Connection>, PortError> {
         self.faults.check()?;
         let connections = lock(&self.connections);
-        let of_user = |connection: &&Connection| connection.account == account && connection.user == user;
-        Ok(connections.values().filter(of_user).cloned().collect())
+        let mut of_user: Vec<_> = connections
+            .values()
+            .filter(|(_, connection)| connection.account == account && connection.user == user)
+            .collect();
+        of_user.sort_by_key(|(opened_at, _)| *opened_at);
+        Ok(of_user.into_iter().map(|(_, connection)| connection.clone()).collect())
     }
 
     async fn delete(&self, connection: &Connection) -> Result<(), PortError> {

@@ -45,6 +45,10 @@ pub enum PortError {
 pub trait AccountStore: Send + Sync {
     /// The account's key sets for a provider; `None` when the account does not exist or does not use it.
     async fn credentials(&self, account: &str, provider: &str) -> Result<Option<Credentials>, PortError>;
+    /// Whether [`AccountStore::credentials`] would answer at once, from a memory in front of the store.
+    fn remembers(&self, _account: &str, _provider: &str) -> bool {
+        false
+    }
     /// Replaces the account's key sets for a provider; creates the account.
     async fn put_credentials(
         &self,
@@ -184,7 +188,7 @@ pub trait ConnectionStore: Send + Sync {
     async fn put(&self, connection: &Connection, now: UnixSeconds) -> Result<(), PortError>;
     /// The connection of this id.
     async fn find(&self, connection_id: &str) -> Result<Option<Connection>, PortError>;
-    /// All connections of a user, strongly consistent.
+    /// All connections of a user, those that were opened first before the others; strongly consistent.
     async fn of_user(&self, account: &str, user: &str) -> Result<Vec<Connection>, PortError>;
     /// Forgets a connection; one that is not there is fine.
     async fn delete(&self, connection: &Connection) -> Result<(), PortError>;

@@ -13,6 +13,7 @@
 //! | | `handshake` | the provider's check of the address is answered |
 //! | | `rejected` | 401: signature, key, certificate, time or identity proves nothing |
 //! | | `refused` | 400, 404 or 413: unreadable, too large, or no such provider or account |
+//! | | `limited` | 429: a source was refused too often; told once a second at most, with how many `requests` it were |
 //! | | `unconfigured` | 503: the account's key set lacks what the check needs |
 //! | | `failed` | 503: a service of ours, or a provider's key that could not be fetched |
 //! | `apply` | `received` | a batch, with `lag_ms` since its oldest message was sent |
@@ -34,7 +35,9 @@
 //! | | `retried`, `not_pushed` | a change comes again: no inbox, no connections |
 //! | | `unreadable`, `not_set_aside` | no further try can help: for the dead-letter queue; that failed |
 //! | `connections`, `orders` | `done`, `refused`, `failed` | as the caller wanted; the caller's fault; ours |
-//! | `connections` | `not_closed` | closing a WebSocket failed |
+//! | | `limited` | 429: a source came with wrong keys or tickets too often; told as by `callback` |
+//! | `connections` | `displaced` | a user has too many open WebSockets, and the oldest was cut |
+//! | | `not_closed` | closing a WebSocket failed |
 //!
 //! Batches that come again are counted again.
 //!

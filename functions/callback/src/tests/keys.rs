@@ -72,7 +72,7 @@ async fn a_certificate_that_is_not_held_is_fetched_once_from_the_providers_addre
 }
 
 #[tokio::test]
-async fn a_fetched_certificate_does_not_make_a_forgery_genuine() {
+async fn f8_a_fetched_certificate_does_not_make_a_forgery_genuine() {
     let (world, _) = World::without_certificate(Ok((200, "CERTIFICATE"))).await;
     let mut event = world.event();
     event.body = Some(STANDARD.encode("{}"));
@@ -85,7 +85,7 @@ async fn a_fetched_certificate_does_not_make_a_forgery_genuine() {
 }
 
 #[tokio::test]
-async fn while_the_key_service_is_down_the_provider_is_told_to_come_again() {
+async fn f16_while_the_key_service_is_down_the_provider_is_told_to_come_again() {
     for answer in [
         Err(PortError::Transient("timed out".into())),
         Err(PortError::Permanent("the host's certificate is not trusted".into())),
@@ -112,7 +112,7 @@ async fn a_certificate_that_the_provider_does_not_have_proves_nothing() {
 }
 
 #[tokio::test]
-async fn addresses_that_are_not_the_providers_are_refused_and_not_asked() {
+async fn f8_addresses_that_are_not_the_providers_are_refused_and_not_asked() {
     let (world, service) = World::without_certificate(Ok((200, "CERTIFICATE"))).await;
     for address in [
         "https://api.paypal.com.evil.example/v1/notifications/certs/CERT-1",
@@ -146,7 +146,7 @@ async fn a_set_that_holds_its_key_serves_while_the_key_of_another_cannot_be_had(
 }
 
 #[tokio::test]
-async fn retired_sets_and_unknown_accounts_cost_no_request() {
+async fn f19_retired_sets_and_unknown_accounts_cost_no_request() {
     let (world, service) = World::without_certificate(Ok((200, "CERTIFICATE"))).await;
     assert_eq!(world.status(world.event_to("/callbacks/nobody/paypal")).await, 404);
     let mut retired = world.key_set_without_certificate();

@@ -129,7 +129,7 @@ async fn an_absent_key_is_believed_to_be_absent_for_a_minute() {
 }
 
 #[tokio::test]
-async fn a_key_service_that_fails_says_nothing_about_the_key_and_is_left_in_peace_for_a_moment() {
+async fn f16_a_key_service_that_fails_says_nothing_about_the_key_and_is_left_in_peace_for_a_moment() {
     let world = World::new(None);
     for status in [0, 408, 429, 500, 503] {
         world.set_status(status);
@@ -172,7 +172,7 @@ async fn a_key_file_is_fetched_again_at_most_once_a_minute_and_kept_when_that_fa
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_keys_neither_reaches_the_provider_nor_pushes_out_a_known_one() {
+async fn f19_a_flood_of_unknown_keys_neither_reaches_the_provider_nor_pushes_out_a_known_one() {
     let world = World::new(None);
     assert_eq!(world.keys.get("acme", &named("/genuine")).await, key(1));
     world.set_status(404);

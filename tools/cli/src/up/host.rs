@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ use super::sandbox::Sandbox;
 use super::triggers::queue::QueueMapping;
 use super::triggers::stream::StreamMapping;
 use super::triggers::{self, Stopping, stopped};
-use super::{StartError, accounts, configuration, help};
+use super::{Options, StartError, accounts, configuration, help};
 use crate::Place;
 
 /// How long one record of the stream is tried, after which the others of its lane no longer wait for it.
@@ -43,10 +42,10 @@ const STOP_MAX: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartError> {
+pub async fn run(place: &Place, options: &Options) -> Result<(), StartError> {
     // Whoever has seen `/health` answer may stop us, so the signals are heard before that.
     let told_to_stop = stop_signal()?;
-    let providers = Arc::new(Registry::new(configuration::read(config_file)?));
+    let providers = Arc::new(Registry::new(configuration::read(options.config.as_deref())?));
     let folder = DataFolder::open(&place.data)?;
     let public = bind(place.port).await?;
     // With port 0 the system chooses.
@@ -73,6 +72,7 @@ pub async fn run(place: &Place, config_file: Option<&Path>) -> Result<(), StartE
         sandbox,
         clock,
         about: help::about(&place, &demo, &providers).into(),
+        trusted_proxies: options.trusted_proxies.as_slice().into(),
         stopping: stopping.clone(),
     };
     let mut serving = tokio::spawn(serve_publicly(public, gateway, stopping));

@@ -17,6 +17,7 @@ mod sandbox;
 mod triggers;
 
 use std::io::{self, IsTerminal};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -57,6 +58,10 @@ pub struct Options {
     /// TOML file with providers of your own, each under [providers.NAME]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Addresses of reverse proxies on other machines, whose `X-Forwarded-For` says where a request comes from; those on
+    /// this machine are believed anyway
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    trusted_proxies: Vec<IpAddr>,
 }
 
 /// Why Paybell does not run.
@@ -113,7 +118,7 @@ pub fn run(place: &Place, options: &Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    let outcome = runtime.block_on(host::run(place, options.config.as_deref()));
+    let outcome = runtime.block_on(host::run(place, options));
     runtime.shutdown_timeout(RUNTIME_STOP_MAX);
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use super::routes::{Route, Target};
 
 /// What the gateway knows of a request beside its content.
 pub struct Receipt {
-    /// The peer's address.
+    /// Where it comes from.
     pub source_ip: String,
     /// Random.
     pub request_id: String,

@@ -3,9 +3,10 @@
 mod convert;
 pub mod hub;
 mod routes;
+mod source;
 mod websocket;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
     /// The text of `GET /`.
     pub about: Arc<str>,
+    /// Reverse proxies on other machines, whose word on where a request comes from counts.
+    pub trusted_proxies: Arc<[IpAddr]>,
     /// Turns true when the process is to stop.
     pub stopping: Stopping,
 }
@@ -103,7 +106,7 @@ async fn call(
         return plain(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     }
     let receipt = Receipt {
-        source_ip: peer.ip().to_string(),
+        source_ip: source::of(peer, &parts.headers, &gateway.trusted_proxies),
         request_id: Uuid::new_v4().to_string(),
         now_ms: gateway.clock.now_ms(),
     };

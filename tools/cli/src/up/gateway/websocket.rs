@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::Gateway;
 use super::convert::{plain, query_of};
 use super::hub::{Line, MESSAGE_BYTES_MAX};
+use super::source;
 use crate::up::functions::{HTTP_TIMEOUT, invoke};
 use crate::up::triggers::stopped;
 
@@ -54,7 +55,7 @@ pub async fn upgrade(
     let connection = Connection {
         id: Uuid::new_v4().simple().to_string(),
         connected_at_ms: gateway.clock.now_ms(),
-        source_ip: peer.ip().to_string(),
+        source_ip: source::of(peer, &headers, &gateway.trusted_proxies),
         user_agent: user_agent.to_owned(),
     };
     // Open before the function runs: what is pushed as soon as it has stored the connection must find it.
