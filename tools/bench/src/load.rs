@@ -1,20 +1,20 @@
 //! Registered orders, a signed callback for each, and when each was acknowledged and pushed.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use paybell_cli::simulate::Scenario;
-use paybell_cli::simulate::request::http_text;
 use paybell_shared::providers::Provider;
+use paybell_tests::flood::genuine;
+use paybell_tests::raw_http::Connection;
 use paybell_tests::{Api, World, listener};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
-
-use crate::connection::Connection;
 
 const USER: &str = "bench-user";
 /// Registrations under way at once.
@@ -94,6 +94,36 @@ impl Load {
         pushes.trace(sent).await
     }
 
+    /// Sends some of the callbacks at `per_second`: how long each answer took.
+    pub async fn answer_times(
+        &self,
+        some: Range<usize>,
+        per_second: u32,
+        connections: usize,
+    ) -> Vec<Duration> {
+        let callbacks = &self.callbacks[some];
+        let (next, interval, begun) =
+            (AtomicUsize::new(0), Duration::from_secs(1) / per_second, Instant::now());
+        let workers = (0..connections).map(|_| async {
+            let mut connection = self.connect().await;
+            let mut times = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(callback) = callbacks.get(index) else { return times };
+                let due = begun + interval * u32::try_from(index).expect("a bench has fewer callbacks");
+                tokio::time::sleep_until(due.into()).await;
+                let (sent, acknowledged) = callback.deliver(&mut connection).await;
+                times.push(acknowledged.duration_since(sent));
+            }
+        });
+        join_all(workers).await.into_iter().flatten().collect()
+    }
+
+    /// What it runs against.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
     async fn connect(&self) -> Connection {
         let connection = Connection::open(self.world.server().port()).await;
         connection.unwrap_or_else(|error| panic!("cannot connect: {error}"))
@@ -137,10 +167,9 @@ fn sign(world: &World, providers: &[&'static Provider], number: usize) -> Callba
     let [request] = requests.as_slice() else {
         panic!("{} pays with {} callbacks, not one", provider.name, requests.len())
     };
-    let host = format!("127.0.0.1:{}", world.server().port());
     Callback {
         order_id: facts.order_id,
-        request: http_text(&world.demo.account, provider.name, &host, request),
+        request: genuine(world, provider, request),
         success: (provider.answers.success.status, provider.answers.success.body),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! It measures and never judges; the goals are in ARCHITECTURE.md.
 
-mod connection;
 mod figures;
+mod flood;
 mod load;
 
 use std::io::Write;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 
 use figures::{Distribution, median, table};
+use flood::Flood;
 use load::{Load, Trace};
 
 /// Measures callbacks a second from HTTP to WebSocket, and the time from acknowledgement to push.
@@ -32,6 +33,13 @@ struct Options {
     /// Seconds of a paced run
     #[arg(long, default_value_t = 20)]
     seconds: u32,
+    /// Measure only how genuine callbacks are answered, paced, without and with a flood in which this many of a hundred
+    /// are forged
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..100))]
+    forged: Option<u32>,
+    /// Source addresses of the flood; few are limited soon, of many every forgery is looked at
+    #[arg(long, default_value_t = 1_000)]
+    sources: usize,
 }
 
 /// One thread: the generator leaves the other core to the server.
@@ -39,6 +47,9 @@ struct Options {
 async fn main() {
     let options = Options::parse();
     println!("{}", environment());
+    if let Some(percent) = options.forged {
+        return measure_flood(&options, percent).await;
+    }
     let mut rows = Vec::new();
     for _ in 0..options.runs {
         let load = Load::prepare(options.callbacks).await;
@@ -55,6 +66,38 @@ async fn main() {
     }
     println!("Paced: {} callbacks/s for {} s; acknowledgement to push, in ms", options.rate, options.seconds);
     println!("{}", table(&["median", "p95", "p99", "max", "ack_median_ms", "ack_p99_ms"], &rows));
+}
+
+/// The answers to genuine callbacks in the first half of a run, alone, and in the second half, among forged ones.
+async fn measure_flood(options: &Options, percent: u32) {
+    let per_second = options.rate * percent / (100 - percent);
+    let half = (options.rate * options.seconds) as usize;
+    let (mut rows, mut answered) = (Vec::new(), Vec::new());
+    for _ in 0..options.runs {
+        let load = Load::prepare(2 * half).await;
+        let alone = Distribution::of(load.answer_times(0..half, options.rate, options.connections).await);
+        let flood = Flood::begin(load.world(), per_second, options.sources);
+        let among = load.answer_times(half..2 * half, options.rate, options.connections).await;
+        answered.push(flood.end());
+        let among = Distribution::of(among);
+        let ratio = |with: f64, without: f64| with / without;
+        rows.push(vec![
+            alone.median_ms,
+            alone.p99_ms,
+            among.median_ms,
+            among.p99_ms,
+            ratio(among.median_ms, alone.median_ms),
+            ratio(among.p99_ms, alone.p99_ms),
+        ]);
+    }
+    println!(
+        "Genuine: {} callbacks/s for {} s alone, then as long among {per_second} forged ones/s ({percent} %) from {} \
+         addresses; until their answer, in ms",
+        options.rate, options.seconds, options.sources
+    );
+    let names = ["alone", "alone_p99", "flooded", "flooded_p99", "ratio", "ratio_p99"];
+    println!("{}", table(&names, &rows));
+    println!("The forged ones were answered: {answered:?}");
 }
 
 fn full_speed_row(traces: &[Trace]) -> Vec<f64> {

@@ -1,4 +1,5 @@
-//! A keep-alive HTTP/1.1 connection that sends ready-made requests: the generator must cost less than the measured.
+//! A keep-alive HTTP/1.1 connection that sends ready-made requests: who generates load must cost less than what is
+//! loaded.
 
 use std::io::{Error, ErrorKind, Result};
 
