@@ -53,7 +53,7 @@ impl Shop {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_is_connected_and_its_keys_are_changed() {
+async fn f17_an_account_is_connected_and_its_keys_are_changed() {
     let mut shop = Shop { world: World::start_talkative_on_this_machine().await, said: String::new() };
     let provider = shop.world.provider("wechatpay_v3");
     let [first, second, third] = [(); 3].map(|()| provider.sandbox.generate());
@@ -113,7 +113,7 @@ async fn an_account_is_connected_and_its_keys_are_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_cannot_work_are_refused_when_they_are_put() {
+async fn f3_credentials_that_cannot_work_are_refused_when_they_are_put() {
     let mut shop = Shop { world: World::start_on_this_machine().await, said: String::new() };
     shop.run(&["account", "create", SHOP], "").await.ok();
     for (arguments, words) in [

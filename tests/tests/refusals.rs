@@ -14,7 +14,7 @@ use serde_json::Value;
 const MARKER: &str = "MARKER-of-a-refused-callback-0123456789abcdef";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_callbacks_are_answered_and_leave_no_trace() {
+async fn f1_refused_callbacks_are_answered_and_leave_no_trace() {
     let world = World::start_talkative().await;
     for provider in world.providers() {
         let order_id = format!("refused{}", provider.name.replace('_', ""));
@@ -88,7 +88,7 @@ fn with_repeated_parameter(request: &SignedRequest) -> Option<SignedRequest> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_accounts_callback_is_refused_by_another_account() {
+async fn f15_one_accounts_callback_is_refused_by_another_account() {
     let world = World::start_talkative().await;
     let shop = world.add_account("shop").await;
     // The questions of any other account than the demo account go out to the provider.

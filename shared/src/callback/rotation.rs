@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retired_set_is_no_longer_tried_and_the_oldest_are_forgotten() {
+    fn f17_a_retired_set_is_no_longer_tried_and_the_oldest_are_forgotten() {
         let mut credentials = Credentials::default();
         for number in 0..KEY_SETS_MAX {
             credentials.add(Some(&format!("k{number}")), fields(&number.to_string()), NOW).unwrap();

@@ -23,11 +23,25 @@ pub enum Origin {
 
 /// A callback whose origin is proved, and its encrypted resource opened where the protocol has one.
 ///
-/// Only this crate can make one, and only with a [`Proof`]:
+/// Only this crate can make one, and only with a [`Proof`], which only its checks give out:
 ///
 /// ```compile_fail
-/// fn forge(raw: &paybell_shared::callback::RawCallback) -> paybell_shared::callback::Verified {
-///     paybell_shared::callback::Verified::from_checked(raw, todo!(), paybell_shared::callback::UnixSeconds(0))
+/// # use paybell_shared::callback::{Proof, RawCallback, UnixSeconds, Verified};
+/// fn f2_nobody_else_declares_a_callback_verified(raw: &RawCallback, proof: Proof) -> Verified {
+///     Verified::from_checked(raw, proof, UnixSeconds(0))
+/// }
+/// ```
+/// ```compile_fail
+/// # use paybell_shared::callback::Proof;
+/// fn f2_nobody_else_makes_a_proof() -> Proof {
+///     Proof(())
+/// }
+/// ```
+/// ```
+/// # use paybell_shared::callback::{Proof, Verified};
+/// // The same names, so that the two above fail for what they do.
+/// fn f2_a_proof_and_a_verified_callback_can_be_named(_: Proof, verified: Verified) -> Verified {
+///     verified
 /// }
 /// ```
 ///

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_public_internet_is_public() {
+    fn f8_only_the_public_internet_is_public() {
         for (address, public) in [
             ("8.8.8.8", true),
             ("99.255.255.255", true),

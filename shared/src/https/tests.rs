@@ -145,7 +145,7 @@ async fn a_body_and_headers_are_sent_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_told_and_refused_and_never_followed() {
+async fn f8_a_redirect_is_told_and_refused_and_never_followed() {
     let server =
         Server::start(HOST, answer(&format!("302 Found\r\nLocation: https://{HOST}/other"), "")).await;
     assert_eq!(server.get(LIMITS).await.unwrap().status, 302);
@@ -156,7 +156,7 @@ async fn a_redirect_is_told_and_refused_and_never_followed() {
 }
 
 #[tokio::test]
-async fn an_answer_is_cut_off_at_the_limit() {
+async fn f8_an_answer_is_cut_off_at_the_limit() {
     let limits = HttpsLimits { body_bytes_max: 10, ..LIMITS };
     let chunked = |body: &str| {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -199,7 +199,7 @@ async fn what_is_no_whole_http_answer_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_server_that_stalls_is_given_up() {
+async fn f8_a_server_that_stalls_is_given_up() {
     let limits = HttpsLimits { total: Duration::from_millis(300), ..LIMITS };
     for text in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nslow"] {
         let server = Server::start(HOST, Behaviour::Stall(text.to_owned())).await;
@@ -231,7 +231,7 @@ async fn a_certificate_must_be_of_the_host_and_of_a_trusted_authority() {
 }
 
 #[tokio::test]
-async fn plain_http_is_never_spoken() {
+async fn f8_plain_http_is_never_spoken() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -246,7 +246,7 @@ async fn plain_http_is_never_spoken() {
 }
 
 #[tokio::test]
-async fn a_name_with_any_address_that_is_not_public_is_not_connected_to() {
+async fn f8_a_name_with_any_address_that_is_not_public_is_not_connected_to() {
     let server = Server::start(HOST, answer("200 OK", "")).await;
     let public: SocketAddr = "8.8.8.8:443".parse().unwrap();
     for addresses in [

@@ -67,7 +67,7 @@ impl Provider {
         let missing = required.filter(|name| !keys.has(name)).map(|name| (name, KeyFault::Missing));
         let blank = keys
             .fields()
-            .filter(|(name, value)| known(name) && is_blank(value))
+            .filter(|(name, value)| known(name) && (is_blank(value) || is_placeholder(value)))
             .map(|(name, _)| (name, KeyFault::Unusable));
         unknown.chain(missing).chain(blank).map(|(field, fault)| self.problem(field, fault)).collect()
     }
@@ -113,6 +113,34 @@ fn is_blank(value: &Value) -> bool {
         Value::Array(members) => members.is_empty() || members.iter().any(is_blank),
         Value::Object(members) => members.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// What stands where a secret belongs in examples and in programs' defaults: everybody knows it.
+const PLACEHOLDERS: &[&str] = &[
+    "changeme",
+    "default",
+    "default secret",
+    "example",
+    "password",
+    "placeholder",
+    "secret",
+    "todo",
+    "webhook secret",
+    "your secret",
+    "your secret here",
+    "your webhook secret",
+];
+
+/// Whether a value, or one of its members, is no secret although it has the form of one.
+fn is_placeholder(value: &Value) -> bool {
+    match value {
+        Value::String(text) => {
+            let words = text.trim().trim_matches(['<', '>']).to_ascii_lowercase().replace(['_', '-'], " ");
+            PLACEHOLDERS.contains(&words.as_str())
+        }
+        Value::Array(members) => members.iter().any(is_placeholder),
+        _ => false,
     }
 }
 

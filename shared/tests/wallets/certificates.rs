@@ -26,7 +26,7 @@ fn problem(
 }
 
 #[test]
-fn only_whole_chains_to_a_pinned_anchor_are_trusted() {
+fn f9_only_whole_chains_to_a_pinned_anchor_are_trusted() {
     use CertificateProblem::{Expired, Untrusted};
     let ours = root("root");
     let middle = ours.intermediate("middle");
@@ -52,7 +52,7 @@ fn only_whole_chains_to_a_pinned_anchor_are_trusted() {
 }
 
 #[test]
-fn a_leaf_cannot_issue() {
+fn f9_a_leaf_cannot_issue() {
     use rcgen::{CertificateParams, DistinguishedName, DnType, Issuer, KeyPair};
     let ours = root("root");
     let (leaf, private) = ours.leaf("leaf");

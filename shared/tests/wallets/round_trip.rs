@@ -43,7 +43,7 @@ fn the_queue_carries_everything_that_the_mapping_reads() {
 }
 
 #[test]
-fn any_active_key_set_proves_and_a_retired_one_does_not() {
+fn f17_any_active_key_set_proves_and_a_retired_one_does_not() {
     for bench in BENCHES.iter() {
         let name = bench.provider.name;
         let request = bench.scenario("paid");
@@ -99,7 +99,7 @@ fn a_missing_credential_rejects() {
 }
 
 #[test]
-fn somebody_elses_callback_is_refused() {
+fn f15_somebody_elses_callback_is_refused() {
     for (provider, field) in [
         ("alipay", "expected_app_id"),
         ("alipay", "expected_seller_id"),
@@ -118,7 +118,7 @@ fn somebody_elses_callback_is_refused() {
 }
 
 #[test]
-fn wechat_pay_has_a_strict_window_both_ways() {
+fn f7_wechat_pay_has_a_strict_window_both_ways() {
     let bench = Bench::of("wechatpay_v3");
     let raw = bench.raw(&bench.scenario("paid"));
     for (difference, fresh) in [(-300, false), (-299, true), (0, true), (299, true), (300, false)] {
@@ -132,7 +132,7 @@ fn wechat_pay_has_a_strict_window_both_ways() {
 }
 
 #[test]
-fn certificates_must_be_valid_at_the_time_of_receipt() {
+fn f9_certificates_must_be_valid_at_the_time_of_receipt() {
     for provider in ["unionpay", "paypal"] {
         let bench = Bench::of(provider);
         let raw = bench.raw(&bench.scenario("paid"));

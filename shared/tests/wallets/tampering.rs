@@ -187,7 +187,7 @@ fn alipay_refuses_regrouped_parameters_and_another_algorithm() {
 }
 
 #[test]
-fn wechat_pay_refuses_probes_and_unknown_keys() {
+fn f18_wechat_pay_refuses_probes_and_unknown_keys() {
     let bench = Bench::of("wechatpay_v3");
     for (name, value) in [
         ("Wechatpay-Signature", "WECHATPAY/SIGNTEST/abc"),

@@ -37,7 +37,7 @@ fn every_provider_has_a_place_for_its_signature() {
 
 /// The most telling line of every provider × change, on one screen; the reason of the last place that was changed.
 #[test]
-fn changed_callbacks_are_rejected() {
+fn f1_f4_f5_f13_changed_callbacks_are_rejected() {
     let mut findings = Findings::default();
     let mut table = Vec::new();
     for case in cases() {
@@ -122,7 +122,7 @@ fn single_flipped_bits_are_noticed() {
 }
 
 #[test]
-fn only_active_keys_of_the_account_count() {
+fn f15_f17_only_active_keys_of_the_account_count() {
     let mut findings = Findings::default();
     for case in cases() {
         let (own, other) = (key_set("own", &case.keys), key_set("other", &case.other_keys));
@@ -156,7 +156,7 @@ fn only_active_keys_of_the_account_count() {
 /// A half-configured account must not accept anything: each field of the key set in turn is blanked,
 /// made another, or given another type.
 #[test]
-fn damaged_key_sets_prove_nothing() {
+fn f3_damaged_key_sets_prove_nothing() {
     let mut findings = Findings::default();
     for case in cases() {
         let request = case.request(case.main());
@@ -194,7 +194,7 @@ fn damaged_key_sets_prove_nothing() {
 
 /// A time that is signed is checked both ways; where none is signed a replay says what it said before.
 #[test]
-fn old_and_future_callbacks_are_rejected_or_mean_the_same() {
+fn f7_old_and_future_callbacks_are_rejected_or_mean_the_same() {
     let mut table = Vec::new();
     for case in cases() {
         let request = case.request(case.main());
@@ -383,7 +383,7 @@ fn the_projects_own_vectors_come_out_as_stated() {
             let (_, outcome) = check_vector(&registry, &format!("{} {name}", case.name()), value, NOW, true);
             assert!(outcome.passed, "{:?}", outcome.lines);
             let genuine = value["expect"]["valid"] == true;
-            // Whether a day matters is up to the protocol; `old_and_future_callbacks…` says for which it does.
+            // Whether a day matters is up to the protocol; `f7_old_and_future_callbacks…` says for which it does.
             assert!(
                 name == RECEIVED_LATER || genuine == case.payloads().contains(&name),
                 "{} {name}",

@@ -149,7 +149,7 @@ fn contradicting_content_is_not_read() {
 }
 
 #[test]
-fn only_the_accounts_app_and_environment_are_believed() {
+fn f15_only_the_accounts_app_and_environment_are_believed() {
     let about = |name: &str, value: Value| {
         let mut notification = notification("TEST", "", Value::Null);
         notification["data"][name] = value;
@@ -185,7 +185,7 @@ fn only_the_accounts_app_and_environment_are_believed() {
 }
 
 #[test]
-fn half_configured_accounts_and_other_roots_prove_nothing() {
+fn f9_half_configured_accounts_and_other_roots_prove_nothing() {
     let test = notification("TEST", "", Value::Null);
     for (field, value) in [
         ("environment", json!("Xcode")),

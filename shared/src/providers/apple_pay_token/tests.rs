@@ -132,7 +132,7 @@ fn tokens_count_for_a_few_minutes_and_one_merchant() {
 }
 
 #[test]
-fn a_chain_to_apple_for_another_purpose_does_not_count() {
+fn f9_a_chain_to_apple_for_another_purpose_does_not_count() {
     let receipts = Marks { leaf: "1.2.840.113635.100.6.11.1", intermediate: "1.2.840.113635.100.6.2.1" };
     let chain = crate::providers::apple::sandbox::chain(&receipts);
     let mut keys = KEYS.clone();

@@ -23,7 +23,7 @@ fn message(keys: &SandboxKeys, kind: &str) -> Value {
 }
 
 #[test]
-fn only_hosts_of_sns_in_a_region_hold_certificates() {
+fn f8_only_hosts_of_sns_in_a_region_hold_certificates() {
     for (host, accepted) in [
         ("sns.us-east-2.amazonaws.com", true),
         ("sns.us-gov-west-1.amazonaws.com", true),

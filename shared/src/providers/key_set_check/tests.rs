@@ -25,7 +25,7 @@ fn generated(provider: &Provider) -> Map<String, Value> {
 const WITHOUT_KEYS: &[&str] = &["apple_pay_merchant_token"];
 
 #[test]
-fn every_sandbox_key_set_is_accepted_and_no_empty_one() {
+fn f3_every_sandbox_key_set_is_accepted_and_no_empty_one() {
     for provider in registry::built_in() {
         let keys = generated(provider);
         assert_eq!(problems(provider, &keys), [], "{}", provider.name);
@@ -47,7 +47,7 @@ fn a_mistyped_field_is_named() {
 }
 
 #[test]
-fn a_blank_or_mistyped_value_is_refused_wherever_it_stands() {
+fn f3_a_blank_or_mistyped_value_is_refused_wherever_it_stands() {
     for provider in registry::built_in() {
         let keys = generated(provider);
         for name in keys.keys() {
@@ -60,6 +60,30 @@ fn a_blank_or_mistyped_value_is_refused_wherever_it_stands() {
                     "{}: {name} = {blank}: {found:?}",
                     provider.name
                 );
+            }
+        }
+    }
+}
+
+/// What a payments switch shipped as the secret of everybody who had set none.
+#[test]
+fn f3_a_secret_that_everybody_knows_is_refused_wherever_it_stands() {
+    for provider in registry::built_in() {
+        let keys = generated(provider);
+        for name in keys.keys() {
+            for known in [json!("default_secret"), json!(" Changeme "), json!("<your-webhook-secret>")] {
+                for value in [known.clone(), json!([keys[name], known])] {
+                    let mut damaged = keys.clone();
+                    damaged.insert(name.clone(), value.clone());
+                    let found = problems(provider, &damaged);
+                    assert!(
+                        found
+                            .iter()
+                            .any(|problem| problem.field == *name && problem.fault == KeyFault::Unusable),
+                        "{}: {name} = {value}: {found:?}",
+                        provider.name
+                    );
+                }
             }
         }
     }
@@ -125,7 +149,7 @@ fn halved(value: &Value) -> Value {
 
 /// Key sets that prove callbacks and could not stand against live ones.
 #[test]
-fn what_live_callbacks_would_be_refused_for_is_refused() {
+fn f15_what_live_callbacks_would_be_refused_for_is_refused() {
     for (name, without, missing) in [
         // The provider signs for all its merchants with one key.
         ("adapay", "expected_app_id", "expected_app_id"),
