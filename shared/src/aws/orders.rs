@@ -7,9 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 
 use super::error::{port_error, saved, unreadable};
-use super::items::{
-    Item, order_from_item, order_to_item, reference_from_item, subject_of_order_key,
-};
+use super::items::{Item, order_from_item, order_to_item, reference_from_item, subject_of_order_key};
 use super::keys;
 use super::tables::{BY_USER, PARTITION_KEY, UPDATED_AT_MS, USER_KEY};
 use crate::domain::{Order, PaymentEvent, Reference, Subject};
