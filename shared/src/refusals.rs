@@ -216,7 +216,8 @@ mod tests {
         let told: Vec<_> = [0, 10, 20, 990, 1_010, 1_020, 1_030]
             .into_iter()
             .filter_map(|after_ms| {
-                refusals.count(source("192.0.2.1"), Aim::Guess, NOW_MS + after_ms);
+                (0..REFUSALS_BURST)
+                    .for_each(|_| refusals.count(source("192.0.2.1"), Aim::Guess, NOW_MS + after_ms));
                 match refusals.admit(source("192.0.2.1"), &[Aim::Guess], NOW_MS + after_ms) {
                     Admission::Limited { to_tell, .. } => to_tell,
                     Admission::Admitted => panic!("the bucket is empty"),

@@ -9,7 +9,7 @@ use paybell_shared::callback::Credentials;
 use serde_json::{Value, json};
 
 /// Fields of key sets that say whom a callback must be meant for, by the beginning of their names.
-const OF_IDENTITY: &[&str] = &["expected_", "allowed_topic", "subscription_id", "webhook_id", "client_id"];
+const OF_IDENTITY: &[&str] = &["expected_", "allowed_topic", "subscription_id", "webhook_id"];
 
 /// Two accounts with the provider's same key, and one callback: it counts for the one that it names.
 #[test]
@@ -61,16 +61,17 @@ fn turned(byte: u8) -> char {
 #[test]
 fn f2_only_the_readers_of_the_queues_believe_a_message() {
     let mut believers = Vec::new();
-    for room in ["functions", "tools", "shared/src"] {
+    for room in ["functions", "tools/cli", "shared/src"] {
         collect(&repository().join(room), &mut believers);
     }
     believers.sort();
     assert_eq!(
         believers,
         [
-            "functions/apply/src/handler.rs",
+            "functions/apply/src/reading.rs",
             "functions/reconcile/src/handler.rs",
-            "shared/src/callback/verified.rs"
+            "shared/src/callback/verified.rs",
+            "tools/cli/src/redrive/letters.rs"
         ]
     );
 }
