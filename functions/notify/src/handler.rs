@@ -112,7 +112,7 @@ impl Untold {
 /// A record that is not in the inbox, or whose readers cannot be looked up, is reported and comes again with all that
 /// follow it. One that is beyond help, because it cannot be read or written, holds nobody up: it is set aside at once
 /// and counts as done when that is durable. A push that fails holds nothing up either: its connection is cut off, and
-/// the user's next `resume` finds the notification in the inbox.
+/// the user's next `resume` finds the notification in the inbox. Only when that fails too does the record come again.
 pub async fn handle(
     event: DynamoDbEvent,
     ports: &Ports,
@@ -297,7 +297,7 @@ async fn push_all<'a>(
 }
 
 /// Sends to every connection of a user; gives back what to try again when there was no time for it, or when the
-/// connections cannot be read.
+/// connections cannot be read, or one of them that did not take a push could not be cut off.
 async fn push_to_user<'a>(
     (account, user): &(String, String),
     written: &'a Written,
@@ -310,8 +310,9 @@ async fn push_to_user<'a>(
             written.entries.iter().map(|entry| Message::from(entry).to_json()).collect();
         let pushes: Vec<_> =
             connections.iter().map(|connection| push_to(connection, &messages, ports)).collect();
-        stream::iter(pushes).buffer_unordered(CONCURRENCY_MAX).for_each(std::future::ready).await;
-        Ok(())
+        let pushed: Vec<Result<(), PortError>> =
+            stream::iter(pushes).buffer_unordered(CONCURRENCY_MAX).collect().await;
+        pushed.into_iter().collect()
     };
     let pushed = within(end.saturating_duration_since(Instant::now()), pushing).await;
     pushed.map_err(|error| {
@@ -324,24 +325,38 @@ async fn push_to_user<'a>(
 ///
 /// A device that took a later message after one that failed would believe that it has everything up to there. Cut
 /// off, it comes back and resumes.
-async fn push_to(connection: &Connection, messages: &[String], ports: &Ports) {
+///
+/// To be cut off it is enough that it is closed, or that nobody finds it any more. One that is still open and still
+/// found would take the later message.
+async fn push_to(connection: &Connection, messages: &[String], ports: &Ports) -> Result<(), PortError> {
     for message in messages {
-        match ports.pusher.push(&connection.id, message).await {
+        let is_over = match ports.pusher.push(&connection.id, message).await {
             Ok(Pushed::Yes) => {
                 tracing::info!(outcome = "pushed", account = connection.account, "notify");
                 continue;
             }
-            Ok(Pushed::Gone) => tracing::info!(outcome = "gone", account = connection.account, "notify"),
+            Ok(Pushed::Gone) => {
+                tracing::info!(outcome = "gone", account = connection.account, "notify");
+                true
+            }
             Err(error) => {
                 tracing::warn!(outcome = "cut_off", account = connection.account, reason = %error, "notify");
-                if let Err(error) = ports.pusher.close(&connection.id).await {
+                let closed = ports.pusher.close(&connection.id).await;
+                if let Err(error) = &closed {
                     tracing::warn!(outcome = "not_closed", reason = %error, "notify");
                 }
+                closed.is_ok()
             }
-        }
-        if let Err(error) = ports.connections.delete(connection).await {
+        };
+        let deleted = ports.connections.delete(connection).await;
+        if let Err(error) = &deleted {
             tracing::warn!(outcome = "not_deleted", reason = %error, "notify");
         }
-        return;
+        return match deleted {
+            // Whatever it was, it is the connection's fault and not the record's, which must not be set aside for it.
+            Err(error) if !is_over => Err(PortError::Transient(format!("not cut off: {error}"))),
+            _ => Ok(()),
+        };
     }
+    Ok(())
 }

@@ -300,6 +300,48 @@ async fn s9_a_device_that_misses_a_message_is_cut_off_before_it_hears_a_later_on
     assert_eq!(world.inbox.entries().len(), 2);
 }
 
+/// A gateway that delivers nothing, and may not close either; while it fails, the table of connections may fail, too.
+struct Down {
+    closes: bool,
+    forgets: bool,
+    connections: Arc<MemoryConnections>,
+}
+
+#[async_trait::async_trait]
+impl Pusher for Down {
+    async fn push(&self, _: &str, _: &str) -> Result<Pushed, PortError> {
+        if !self.forgets {
+            self.connections.faults.push(PortError::Transient("DeleteItem: throttled".into()));
+        }
+        Err(PortError::Transient("PostToConnection: timed out".into()))
+    }
+
+    async fn close(&self, _: &str) -> Result<(), PortError> {
+        let error = || PortError::Transient("DeleteConnection: timed out".into());
+        if self.closes { Ok(()) } else { Err(error()) }
+    }
+}
+
+/// A device that is still open and still found would take a later message, and never look for this one again.
+#[tokio::test]
+async fn s9_a_record_comes_again_unless_the_device_that_missed_it_is_cut_off() {
+    for (closes, forgets, reported) in
+        [(true, true, &[][..]), (true, false, &[]), (false, true, &[]), (false, false, &["A1"])]
+    {
+        let world = World::with_connections(&[("c1", "ann")]).await;
+        let ports = Ports {
+            inbox: world.inbox.clone(),
+            connections: world.connections.clone(),
+            pusher: Arc::new(Down { closes, forgets, connections: world.connections.clone() }),
+            dead_letters: world.dead_letters.clone(),
+        };
+        let event = serde_json::from_value(json!({ "Records": [paid("A1", "ann")] })).unwrap();
+        let response = handle(event, &ports, &ManualClock::at_ms(NOW_MS), DEADLINE_MS).await;
+        let failures = response.batch_item_failures.into_iter().filter_map(|failure| failure.item_identifier);
+        assert_eq!(failures.collect::<Vec<_>>(), reported, "closes: {closes}, forgets: {forgets}");
+    }
+}
+
 #[tokio::test]
 async fn records_whose_readers_cannot_be_looked_up_come_again() {
     let world = World::with_connections(&[("c1", "ann")]).await;
