@@ -384,6 +384,9 @@ fn short_name(oid: &Oid<'_>) -> String {
     }
 }
 
+#[cfg(all(test, feature = "sandbox"))]
+mod chain_tests;
+
 #[cfg(test)]
 mod tests {
     use super::*;
