@@ -296,6 +296,23 @@ mod tests {
     }
 
     #[test]
+    fn a_currency_has_a_code_and_at_most_18_decimals() {
+        for (code, exponent, is_one) in [
+            ("eth", 18, true),
+            ("ETH", 19, false),
+            ("AB", 0, true),
+            ("ABCDEFGHIJ12", 2, true),
+            ("ABCDEFGHIJ123", 2, false),
+            ("A", 2, false),
+            ("", 2, false),
+            ("C-Y", 2, false),
+            ("€€", 2, false),
+        ] {
+            assert_eq!(Currency::with_exponent(code, exponent).is_ok(), is_one, "{code} {exponent}");
+        }
+    }
+
+    #[test]
     fn storage_keeps_every_digit() {
         let money = Money::parse_major("1.000000000000000001", Currency::new("eth").unwrap()).unwrap();
         let text = serde_json::to_string(&money).unwrap();

@@ -4,6 +4,8 @@
 mod events;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+#[cfg(all(test, feature = "sandbox"))]
+mod tests;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest, Md5};

@@ -62,4 +62,26 @@ mod tests {
         );
         assert_eq!(roots[0].common_name(), Some("Apple Root CA - G3"));
     }
+
+    /// Apple's authorities issue certificates for many purposes; each mark alone is somebody else's.
+    #[cfg(feature = "sandbox")]
+    #[test]
+    fn f9_both_certificates_must_be_marked_for_the_purpose() {
+        const MARKS: Marks = Marks { leaf: "1.2.3.1", intermediate: "1.2.3.2" };
+        const OTHER: &str = "1.2.3.9";
+        let now = UnixSeconds(1_767_225_600);
+        for (made, expected) in [
+            (MARKS, Ok(())),
+            (Marks { leaf: OTHER, ..MARKS }, Err(Rejection::Certificate(CertificateProblem::Identity))),
+            (
+                Marks { intermediate: OTHER, ..MARKS },
+                Err(Rejection::Certificate(CertificateProblem::Identity)),
+            ),
+        ] {
+            let chain = sandbox::chain(&made);
+            let read = |der: &[u8]| Certificate::from_der(der).unwrap();
+            let (leaf, between, root) = (read(&chain.leaf), read(&chain.intermediate), read(&chain.root));
+            assert_eq!(require_marked_chain(&leaf, &between, &[root], &MARKS, now), expected);
+        }
+    }
 }

@@ -35,6 +35,7 @@ fn what_is_told() {
     check(
         "
         register | pending/t1                                => payment.pending
+        register | pending/t1=100                            => payment.pending        # no money has moved
         register | captured/t1=100                           => payment.captured=100
         register captured/t1=100 | pending/t1                =>                        # late
         register captured/t1=100 | captured/t1=100@2         =>                        # told twice
@@ -58,6 +59,37 @@ fn what_is_told() {
         register dispute.opened/t1/d1 | dispute.lost/t1/d1=9 => dispute.lost=9
         ",
     );
+}
+
+#[test]
+fn each_new_total_of_a_growing_capture_is_told() {
+    let mut old = order("captured/t1=60");
+    old.register(Expectation { amount: None, ..expectation() }).unwrap();
+    let new = after(&old, "captured/t1=~100");
+    let told: Vec<_> = notifications(Some(&old), &new).iter().map(summary).collect();
+    assert_eq!(told, ["payment.captured=100"]);
+}
+
+#[test]
+fn a_notification_names_what_it_is_about() {
+    let named = |told: &[Notification], kind: &str| {
+        let told = told.iter().find(|told| told.kind == kind).unwrap_or_else(|| panic!("{kind}"));
+        (told.transaction_id.clone(), told.part_id.clone(), told.amount_is_cumulative)
+    };
+    let id = |text: &str| Some(text.to_owned());
+    let given = "captured/t1=100@1 captured/t2=100@2 refund.succeeded/t1/r1=~30 dispute.opened/t1/d1=40";
+    let told = notifications(None, &registered(given));
+    assert_eq!(named(&told, "payment.captured"), (id("t1"), None, false));
+    assert_eq!(named(&told, "refund.succeeded"), (id("t1"), id("r1"), true));
+    assert_eq!(named(&told, "dispute.opened"), (id("t1"), id("d1"), false));
+    assert_eq!(named(&told, "order.overpaid"), (id("t2"), None, false));
+    let told = notifications(None, &registered("captured/-=100"));
+    assert_eq!(named(&told, "payment.captured"), (None, None, false), "the provider gives it no id");
+    let mut transfer = Order::new(Subject { kind: SubjectKind::Transfer, ..subject("o1") });
+    transfer.register(expectation()).unwrap();
+    transfer.absorb(events("transfer.succeeded=100")).unwrap();
+    let told = notifications(None, &transfer);
+    assert_eq!(told.iter().map(summary).collect::<Vec<_>>(), ["transfer.succeeded=100"]);
 }
 
 #[test]

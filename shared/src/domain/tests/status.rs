@@ -44,6 +44,7 @@ fn payments() {
         failed/t1                                   => failed     0 0 0
         captured/t1=100@1 captured/t1=100@2         => paid       100 0 0   # told twice, taken once
         captured/-=100@1 captured/t1=100@2          => paid       100 0 0   # the same without the id
+        captured/t1=100@1 failed/t2 captured/-=100@2          => paid 100 0 0   # the same, after two attempts
         captured/t1=60 captured/t2=40               => paid       100 0 0   # captured in two parts
         captured/t1=60 captured/t1=~100             => paid       100 0 0   # a total that grows
         ",
@@ -61,6 +62,8 @@ fn m1_m2_m3_m8_money_that_is_not_what_is_expected() {
         captured/t1                                 => held 0 0 0   amount_missing
         captured/t1=60                              => held 60 0 0  amount_mismatch      # the rest may follow
         captured/t1=60 captured/t2=50               => held 110 0 0 amount_mismatch
+        captured/t1=100 authorized/t1=90AUD         => paid 100 0 0                       # what was taken decides
+        captured/t1=100 pending/t1=90AUD            => paid 100 0 0
         captured/t1=100 captured/t2=100USD          => held 100 0 0 currency_mismatch
         pending/t1=1 authorized/t1=1                => authorized 0 0 0                  # nothing taken yet
         captured/t1=100@1 captured/t2=100@2         => overpaid 200 0 0 t2:100 surplus_transaction
@@ -108,6 +111,7 @@ fn m9_refunds() {
         captured/t1=100 refund.succeeded/t1/r1=1USD                          => held 100 0 0 currency_mismatch
         captured/t1=100 refund.succeeded/t1/r1                               => held 100 0 0 refund_amount_missing
         captured/t1=100@1 captured/t2=100@2 refund.pending/t2/r1 refund.succeeded/-/r1=100 => paid 200 100 0
+        captured/t1=60@1 captured/t2=40@2 refund.succeeded/-/r1=40           => paid 100 0 0  # of neither, as far as one can tell
         captured/t1=100 refund.succeeded/t9/r1=30                            => paid 100 0 0  # t9 is not seen yet
         ",
     );
@@ -208,6 +212,63 @@ fn mandates_and_the_like_stand_as_the_latest_fact_says() {
             assert_eq!(got, expected, "{given}");
         }
     }
+}
+
+#[test]
+fn transfers_are_held_to_what_is_registered() {
+    // events of a transfer registered for 100 CNY => status [reasons…]
+    let table = "
+                                                => created
+        transfer.succeeded=100                  => active
+        transfer.succeeded                      => active
+        transfer.succeeded=1                    => held amount_mismatch
+        transfer.succeeded=100USD               => held currency_mismatch
+        transfer.failed=1                       => inactive             # nothing has moved
+    ";
+    for (given, expected) in rows(table) {
+        let transfer = Subject { kind: SubjectKind::Transfer, ..subject("o1") };
+        let mut order = Order::new(transfer.clone());
+        order.register(expectation()).unwrap();
+        order.absorb(events(given)).unwrap();
+        let state = order.state();
+        let reasons = state.reasons.iter().map(|reason| reason.name());
+        let got: Vec<_> = std::iter::once(state.status.name()).chain(reasons).collect();
+        assert_eq!(got.join(" "), expected, "{given}");
+        let mut unregistered = Order::new(transfer);
+        assert_eq!(unregistered.state().status, Status::Unclaimed);
+        unregistered.absorb(events(given)).unwrap();
+        assert!(unregistered.state().reasons.is_empty(), "nothing is expected: {given}");
+        order.mark_shared(Reference::new("bank", "t1"));
+        assert_eq!(order.state().status, Status::Held, "two claim it: {given}");
+    }
+}
+
+#[test]
+fn what_is_reserved_counts_until_it_is_released() {
+    for (given, authorized_minor) in [
+        ("authorized/t1=100", 100),
+        ("authorized/t1=100@1 captured/t1=60@2", 100),
+        ("authorized/t1=100@1 cancelled/t1@2", 0),
+        ("authorized/t1=100@1 expired/t1@2", 0),
+        ("pending/t1=100", 0),
+        ("authorized/t1=100 authorized/t2=50", 150),
+    ] {
+        assert_eq!(registered(given).state().authorized_minor, authorized_minor, "{given}");
+    }
+}
+
+#[test]
+fn an_order_over_any_amount_is_paid_by_nothing_too() {
+    let mut free = order("captured/t1=0");
+    free.register(Expectation { amount: None, ..expectation() }).unwrap();
+    assert_eq!(summary(&free.state()), "paid 0 0 0");
+}
+
+#[test]
+fn without_a_registration_the_currency_is_that_of_the_money_that_moved() {
+    let state = order("authorized/t1=5USD@1 captured/t2=7@9").state();
+    assert_eq!(summary(&state), "unclaimed 7 0 0");
+    assert_eq!(state.currency.unwrap().code(), "CNY");
 }
 
 #[test]

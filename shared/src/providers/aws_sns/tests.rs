@@ -137,3 +137,31 @@ fn certificates_are_fetched_from_sns_and_kept() {
     assert_eq!(read_certificate(pem.as_bytes()), Some(json!(pem)));
     assert_eq!(read_certificate(b"<html>"), None);
 }
+
+/// A look-alike would be a bucket of S3 in which anybody keeps a certificate of their own.
+#[test]
+fn f8_only_regions_of_sns_are_its_hosts() {
+    for (host, is_one) in [
+        ("sns.eu-central-1.amazonaws.com", true),
+        ("sns.cn-north-1.amazonaws.com.cn", true),
+        ("sns.us-gov-west-1.amazonaws.com", true),
+        ("sns.us-iso-east-1.amazonaws.com", true),
+        ("sns.us-isob-east-1.amazonaws.com", true),
+        ("sns.us-isobucket-east-1.amazonaws.com", false),
+        ("sns.us-s3-east-1.amazonaws.com", false),
+        ("sns.us-a-east-1.amazonaws.com", false),
+        ("sns.s3-east-1.amazonaws.com", false),
+        ("sns.usa-east-1.amazonaws.com", false),
+        ("sns.u-east-1.amazonaws.com", false),
+        ("sns.us-3ast-1.amazonaws.com", false),
+        ("sns.us--1.amazonaws.com", false),
+        ("sns.us-east-.amazonaws.com", false),
+        ("sns.us-east-x.amazonaws.com", false),
+        ("sns.s3.amazonaws.com", false),
+        ("sns.amazonaws.com", false),
+        ("sns.eu-central-1.amazonaws.com.example", false),
+        ("sns.eu-central-1.example.com", false),
+    ] {
+        assert_eq!(is_sns_host(host), is_one, "{host}");
+    }
+}
