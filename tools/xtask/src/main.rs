@@ -1,7 +1,8 @@
-//! The project's own chores: `cargo xtask test`, `tidy`, `fixtures`, `readme` and `permissions`.
+//! The project's own chores: `cargo xtask test`, `tidy`, `fixtures`, `mutants`, `readme` and `permissions`.
 
 mod fixtures;
 mod infra;
+mod mutants;
 mod python;
 mod readme;
 mod suite;
@@ -29,6 +30,8 @@ enum Command {
     Tidy,
     /// Make the vectors in the providers' fixture folders again, after a payload or a protocol has changed
     Fixtures,
+    /// Find mistakes in the sources that no test would notice
+    Mutants(mutants::Options),
     /// Write the table of providers into the README again
     Readme,
     /// Write what each function may do into docs/permissions.md again
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Test(options) => suite::run(&root, &options),
         Command::Tidy => tidy::run(&root),
         Command::Fixtures => fixtures::run(&root),
+        Command::Mutants(options) => mutants::run(&root, &options),
         Command::Readme => readme::run(&root),
         Command::Permissions => infra::permissions::run(&root),
     }

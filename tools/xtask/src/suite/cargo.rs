@@ -96,6 +96,15 @@ impl Cargo {
         }
     }
 
+    /// Runs it and returns what it prints to its standard output, however it ends; the rest is dropped.
+    ///
+    /// # Errors
+    /// [`StepError::Start`].
+    pub fn output_whatever(mut self) -> Result<String, StepError> {
+        let output = self.command.output().map_err(|source| self.start_error(source))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Runs it and keeps what it prints, for commands that run side by side.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod fixtures;
 mod links;
+mod mutants;
 mod rust;
 pub mod source;
 mod text;
@@ -68,6 +69,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
     text::check(tree, &mut findings);
     links::check(tree, &mut findings);
     fixtures::check(tree, &mut findings);
+    mutants::check(tree, &mut findings);
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     findings
 }

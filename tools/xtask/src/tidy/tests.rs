@@ -156,6 +156,14 @@ fn providers_and_fixtures_belong_together() {
 }
 
 #[test]
+fn listed_survivors_are_of_sources_that_are_there() {
+    let source = ("shared/src/a.rs", "//! Doc.\n");
+    let list = ("docs/mutants.md", "| `shared/src/a.rs` | `replace f -> bool with true` | equivalent |\n");
+    check(&[source, list], &[]);
+    check(&[list], &["there is no shared/src/a.rs"]);
+}
+
+#[test]
 fn this_checkout_can_be_read() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     std::fs::create_dir_all(folder.path().join("target/a")).expect("a folder inside");
