@@ -1,5 +1,7 @@
 //! Which chains lead to an anchor: one row a case, with a key and a name of its own for every certificate.
 
+#![allow(clippy::unwrap_used, reason = "the whole file is a test, its helpers too")]
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DnType, GeneralSubtree, IsCa, Issuer, KeyPair,
@@ -13,6 +15,8 @@ use crate::sandbox::rsa_keys::{authority_params, params, sign_sha1};
 const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
 
 type Change = fn(&mut CertificateParams);
+/// What is tried, what is changed of root, intermediate and leaf, and what must come out.
+type Row = (&'static str, Change, Change, Change, Result<(), CertificateProblem>);
 
 struct Holder {
     certificate: Certificate,
@@ -117,8 +121,7 @@ fn verdict(leaf: &Holder, between: &[&Holder], anchor: &Holder) -> Result<(), Ce
 fn f9_only_authorities_issue_and_only_while_they_are_valid() {
     use CertificateProblem::{Expired, Untrusted};
     let p256 = || key(&rcgen::PKCS_ECDSA_P256_SHA256);
-    let table: &[(&str, Change, Change, Change, Result<(), CertificateProblem>)] = &[
-        // about, root, intermediate, leaf
+    let table: &[Row] = &[
         ("all as it should be", unchanged, unchanged, unchanged, Ok(())),
         ("a leaf issues", unchanged, no_authority, unchanged, Err(Untrusted)),
         ("a leaf without constraints issues", unchanged, no_constraints, unchanged, Err(Untrusted)),

@@ -15,6 +15,7 @@ const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
 /// 2050-01-01T00:00:00Z, when the sandbox's certificates are over.
 const LATER: UnixSeconds = UnixSeconds(2_524_608_000);
 
+type Fields = &'static [(&'static str, &'static str)];
 type Sign = fn(&Map<String, Value>, &str, &[u8]) -> String;
 
 /// A callback with these fields, signed by the key in PKCS#8 and base64.
@@ -49,8 +50,12 @@ fn in_certificate_mode_the_leaf_is_the_key_and_chains_to_the_root() {
     let expired = Rejection::Certificate(CertificateProblem::Expired);
     let set = |leaf: &str, root: Option<&str>, chain: Option<bool>| {
         let mut set = json!({ CERTIFICATE: leaf, "expected_app_id": "app", "expected_seller_id": "seller" });
-        root.map(|root| set[ROOT] = root.into());
-        chain.map(|chain| set["verify_chain"] = chain.into());
+        if let Some(root) = root {
+            set[ROOT] = root.into();
+        }
+        if let Some(chain) = chain {
+            set["verify_chain"] = chain.into();
+        }
         set
     };
     let root_pem = root.certificate.pem();
@@ -93,11 +98,13 @@ fn a_callback_for_somebody_else_is_refused() {
     let key = rsa_keys::generate();
     let set = |seller: Option<&str>| {
         let mut set = json!({ PUBLIC_KEY: key.spki_base64, "expected_app_id": "app" });
-        seller.map(|seller| set["expected_seller_id"] = seller.into());
+        if let Some(seller) = seller {
+            set["expected_seller_id"] = seller.into();
+        }
         set
     };
     let both = Some("seller");
-    let table: &[(&[(&str, &str)], Option<&str>, bool)] = &[
+    let table: &[(Fields, Option<&str>, bool)] = &[
         (PAID, both, true),
         (&[("app_id", "other"), ("seller_id", "seller"), ("trade_status", "x")], both, false),
         (&[("app_id", "app"), ("seller_id", "other"), ("trade_status", "x")], both, false),

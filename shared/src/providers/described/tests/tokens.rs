@@ -1,7 +1,7 @@
 //! Tokens with which a provider wants to be asked: what a description must not say, and what it asks for.
 
 use super::*;
-use crate::callback::Rejection;
+use crate::callback::{Fetched, Rejection};
 
 /// A provider that is asked with a token.
 const ASKED: &str = r#"
@@ -70,6 +70,31 @@ fn the_token_and_the_question_are_those_of_the_environment() {
     let credentials = Credentials { key_sets: vec![without_client] };
     let unconfigured = Rejection::Unconfigured { field: "client".to_owned() };
     assert_eq!(provider.accept(&raw, &credentials, NOW).unwrap_err(), unconfigured, "it could never ask");
+}
+
+/// Whoever makes us ask about one payment must not be answered with another, or with somebody else's.
+#[test]
+fn an_answer_about_something_else_is_no_answer() {
+    use serde_json::json;
+    let identity = r#"answered = ["json:/number"]
+identity = [{ at = "json:/merchant", expected = "client" }]"#;
+    let provider = read(&ASKED.replace(r#"answered = ["json:/number"]"#, identity)).unwrap().into_provider();
+    let keys = keys(json!({"client": "shop", "environment": "sandbox"}));
+    let raw = RawCallback::new("account", "asked", "POST", "/", Vec::new(), br#"{"id":"A1"}"#.to_vec());
+    let hint = provider.accept(&raw, &Credentials { key_sets: vec![keys.clone()] }, NOW).unwrap();
+    for (answer, is_believed) in [
+        (r#"{"number":"A1","merchant":"shop","hint":"paid"}"#, true),
+        (r#"{"number":"A2","merchant":"shop"}"#, false),
+        (r#"{"number":"","merchant":"shop"}"#, false),
+        (r#"{"merchant":"shop"}"#, false),
+        (r#"{"number":"A1","merchant":"other"}"#, false),
+        (r#"{"number":"A1"}"#, false),
+        ("A1", false),
+        ("", false),
+    ] {
+        let fetched = Fetched::new(200, answer.as_bytes().to_vec(), NOW);
+        assert_eq!(provider.answered(&hint, &fetched, &keys).is_ok(), is_believed, "{answer}");
+    }
 }
 
 /// What is replaced in the description, by what, and the message.
