@@ -11,8 +11,8 @@ use paybell_tests::World;
 use paybell_tests::flood::{REFUSALS, forgeries, from_source, stranger};
 use paybell_tests::raw_http::Connection;
 
-/// Connections that the forgeries come over.
-const CONNECTIONS: usize = 16;
+/// Connections that the forgeries come over: so many that a slow answer to one does not hold up the rate of all.
+const CONNECTIONS: usize = 64;
 
 /// A flood under way, in a thread of its own: the generator of the genuine callbacks must not wait for it.
 pub struct Flood {

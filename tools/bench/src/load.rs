@@ -10,6 +10,7 @@ use paybell_cli::simulate::Scenario;
 use paybell_shared::providers::Provider;
 use paybell_tests::flood::genuine;
 use paybell_tests::raw_http::Connection;
+use paybell_tests::world::success;
 use paybell_tests::{Api, World, listener};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -31,7 +32,7 @@ pub struct Load {
 struct Callback {
     order_id: String,
     request: Vec<u8>,
-    success: (u16, &'static str),
+    success: (u16, String),
 }
 
 /// What happened to one callback.
@@ -142,7 +143,7 @@ impl Callback {
         let acknowledged = Instant::now();
         let reply = reply.unwrap_or_else(|error| panic!("order {}: {error}", self.order_id));
         let answer = (reply.status, String::from_utf8_lossy(&reply.body).into_owned());
-        assert_eq!((answer.0, answer.1.as_str()), self.success, "order {}", self.order_id);
+        assert_eq!(answer, self.success, "order {}", self.order_id);
         (sent, acknowledged)
     }
 }
@@ -167,10 +168,11 @@ fn sign(world: &World, providers: &[&'static Provider], number: usize) -> Callba
     let [request] = requests.as_slice() else {
         panic!("{} pays with {} callbacks, not one", provider.name, requests.len())
     };
+    let success = success(&world.demo.account, provider, world.keys(provider), request);
     Callback {
         order_id: facts.order_id,
         request: genuine(world, provider, request),
-        success: (provider.answers.success.status, provider.answers.success.body),
+        success: (success.status, success.body),
     }
 }
 

@@ -97,7 +97,14 @@ async fn measure_flood(options: &Options, percent: u32) {
     );
     let names = ["alone", "alone_p99", "flooded", "flooded_p99", "ratio", "ratio_p99"];
     println!("{}", table(&names, &rows));
-    println!("The forged ones were answered: {answered:?}");
+    let shares: Vec<String> = answered
+        .iter()
+        .map(|statuses| {
+            let forged: usize = statuses.values().sum();
+            format!("{:.0} % ({statuses:?})", 100.0 * forged as f64 / (forged + half) as f64)
+        })
+        .collect();
+    println!("Forged in the end, and how they were answered: {}", shares.join(", "));
 }
 
 fn full_speed_row(traces: &[Trace]) -> Vec<f64> {
