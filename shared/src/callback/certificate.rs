@@ -17,6 +17,16 @@ use super::{KeySet, UnixSeconds};
 pub const CHAIN_LENGTH_MAX: usize = 5;
 /// Most certificates that are read from one PEM text.
 pub const BUNDLE_LENGTH_MAX: usize = 64;
+/// Most bytes of one certificate. Those of providers have a tenth of it; some that strangers may send are read before
+/// anything is proved.
+pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// Most extensions of one certificate: each is compared with all others.
+pub const EXTENSIONS_MAX: usize = 64;
+/// Most bytes of a serial number, which is turned into decimal digits.
+///
+/// # Source
+/// RFC 5280, section 4.1.2.2: at most 20; some authorities have used more.
+pub const SERIAL_BYTES_MAX: usize = 64;
 
 /// The facts of one certificate that the checks need. Reading it proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +58,13 @@ impl Certificate {
     /// Reads a certificate in DER; nothing may follow it.
     ///
     /// # Errors
-    /// [`CertificateProblem::Malformed`].
+    /// [`CertificateProblem::Malformed`], also beyond [`CERTIFICATE_BYTES_MAX`], [`EXTENSIONS_MAX`] and
+    /// [`SERIAL_BYTES_MAX`].
     pub fn from_der(der: &[u8]) -> Result<Self, Rejection> {
         let malformed = || Rejection::Certificate(CertificateProblem::Malformed);
+        if der.len() > CERTIFICATE_BYTES_MAX {
+            return Err(malformed());
+        }
         let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| malformed())?;
         let one_algorithm = parsed.signature_algorithm == parsed.tbs_certificate.signature;
         if !rest.is_empty() || !one_algorithm {
@@ -295,6 +309,9 @@ const P384_POINT_BYTES: usize = 97;
 
 fn read(der: &[u8], parsed: &X509Certificate<'_>) -> Option<Certificate> {
     let tbs = &parsed.tbs_certificate;
+    if tbs.extensions().len() > EXTENSIONS_MAX || tbs.raw_serial().len() > SERIAL_BYTES_MAX {
+        return None;
+    }
     let mut certificate = Certificate {
         der: der.to_vec(),
         signed_part: tbs.as_ref().to_vec(),
@@ -388,36 +405,4 @@ fn short_name(oid: &Oid<'_>) -> String {
 mod chain_tests;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A name with one common name of this ASN.1 type.
-    fn named(tag: u8, text: &[u8]) -> Option<Vec<String>> {
-        let wrapped = |tag: u8, content: Vec<u8>| {
-            let length = u8::try_from(content.len()).expect("the name is short");
-            [vec![tag, length], content].concat()
-        };
-        let attribute = [vec![0x06, 0x03, 0x55, 0x04, 0x03], wrapped(tag, text.to_vec())].concat();
-        let der = wrapped(0x30, wrapped(0x31, wrapped(0x30, attribute)));
-        let (rest, name) = X509Name::from_der(&der).expect("the name is well formed");
-        assert!(rest.is_empty());
-        common_names(&name)
-    }
-
-    #[test]
-    fn names_are_read_in_old_encodings_too() {
-        let utf16: Vec<u8> = "041@银联".encode_utf16().flat_map(u16::to_be_bytes).collect();
-        for (tag, text, expected) in [
-            (0x0c, "041@银联".as_bytes(), Some("041@银联")),
-            (0x13, b"041 Z12", Some("041 Z12")),
-            (0x14, b"041@Z12@00040000:SIGN@1", Some("041@Z12@00040000:SIGN@1")),
-            (0x14, b"caf\xe9", Some("caf\u{e9}")),
-            (0x1e, &utf16, Some("041@银联")),
-            (0x1e, b"odd", None),
-            (0x1e, b"\xd8\x00", None),
-            (0x04, b"octets", None),
-        ] {
-            assert_eq!(named(tag, text), expected.map(|name| vec![name.to_owned()]), "{tag:#x} {text:?}");
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,8 @@ use super::rejection::Rejection;
 pub const DEPTH_MAX: usize = 16;
 /// Most elements and texts of one document.
 pub const NODES_MAX: u32 = 4096;
+/// Most bytes of one tag, from its bracket to the other: every attribute in it is compared with all others.
+pub const TAG_BYTES_MAX: usize = 1024;
 
 /// One element: its name, and either its text or its children. It prints without texts.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ impl Xml {
     ///
     /// # Errors
     /// [`Rejection::Malformed`] when it is not well-formed XML in UTF-8, nests deeper than [`DEPTH_MAX`], has more than
-    /// [`NODES_MAX`] nodes, or has what readers disagree about: a document type, namespaces, comments, processing
+    /// [`NODES_MAX`] nodes or a tag beyond [`TAG_BYTES_MAX`], or has what readers disagree about: a document type, namespaces, comments, processing
     /// instructions, text between elements.
     ///
     /// # Source
@@ -101,6 +103,9 @@ pub fn escape(text: &str) -> String {
 
 fn parse(document: &[u8]) -> Option<Xml> {
     let text = std::str::from_utf8(document).ok()?;
+    if !has_plain_tags(document) {
+        return None;
+    }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).ok()?;
     // Comments beside the document's own element would be as ambiguous as inside of it.
@@ -108,6 +113,49 @@ fn parse(document: &[u8]) -> Option<Xml> {
         return None;
     }
     read(document.root_element(), 1)
+}
+
+/// Whether there are elements, texts and CDATA only, and no tag is too long: asked before the parser is, because the time
+/// that it takes grows with the square of a tag.
+fn has_plain_tags(document: &[u8]) -> bool {
+    let declaration = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
+    let mut rest = match declaration.starts_with(b"<?xml") {
+        true => behind(declaration, b"?>").unwrap_or_default(),
+        false => declaration,
+    };
+    while let Some(at) = rest.iter().position(|byte| *byte == b'<') {
+        rest = &rest[at..];
+        rest = if rest.starts_with(b"<![CDATA[") {
+            behind(rest, b"]]>").unwrap_or_default()
+        } else if rest.starts_with(b"<!") || rest.starts_with(b"<?") {
+            return false;
+        } else {
+            match tag_bytes(&rest[..rest.len().min(TAG_BYTES_MAX)]) {
+                Some(length) => &rest[length..],
+                None => return false,
+            }
+        };
+    }
+    true
+}
+
+/// What stands behind the first `end`.
+fn behind<'a>(bytes: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
+    bytes.windows(end.len()).position(|window| window == end).map(|at| &bytes[at + end.len()..])
+}
+
+/// The length of the tag that the bytes begin with; a bracket in quotes does not end it.
+fn tag_bytes(bytes: &[u8]) -> Option<usize> {
+    let mut quote = None;
+    for (at, byte) in bytes.iter().enumerate() {
+        match (quote, byte) {
+            (None, b'>') => return Some(at + 1),
+            (None, b'"' | b'\'') => quote = Some(byte),
+            (Some(open), byte) if open == byte => quote = None,
+            _ => {}
+        }
+    }
+    None
 }
 
 fn read(node: Node<'_, '_>, depth: usize) -> Option<Xml> {
@@ -167,15 +215,21 @@ mod tests {
     }
 
     #[test]
-    fn what_readers_disagree_about_is_refused() {
+    fn f11_what_readers_disagree_about_is_refused() {
         let deep = |depth: usize| "<a>".repeat(depth) + &"</a>".repeat(depth);
         assert!(Xml::parse(deep(DEPTH_MAX).as_bytes()).is_ok());
         let many = |count: u32| format!("<xml>{}</xml>", "<a/>".repeat(count as usize));
         assert!(Xml::parse(many(NODES_MAX - 3).as_bytes()).is_ok());
+        let tagged = |bytes: usize| format!("<xml><a b=\"{}\"/></xml>", ">".repeat(bytes - 9));
+        assert!(Xml::parse(tagged(TAG_BYTES_MAX).as_bytes()).is_ok());
+        let attributes: String = (0..40_000).map(|number| format!(" b{number}=''")).collect();
         for bad in [
             deep(DEPTH_MAX + 1),
             deep(50_000),
             many(NODES_MAX),
+            tagged(TAG_BYTES_MAX + 1),
+            format!("<xml a=\">\"{attributes}/>"),
+            format!("<xml><a><![CDATA[<]]></a><b{attributes}/></xml>"),
             "<!DOCTYPE x [<!ENTITY e \"1\">]><xml><a>&e;</a></xml>".to_owned(),
             "<!DOCTYPE x SYSTEM \"http://127.0.0.1/\"><xml><a>1</a></xml>".to_owned(),
             "<!DOCTYPE x><xml><a>1</a></xml>".to_owned(),
