@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_secretsmanager::Client;
 use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use super::error::{port_error, unreadable};
 use crate::callback::Credentials;
@@ -73,7 +74,8 @@ impl Secrets {
                 false => port_error("GetSecretValue", &error),
             }
         })?;
-        let text = output.secret_string().ok_or_else(|| unreadable("secret"))?;
-        serde_json::from_str(text).map_err(|_| unreadable("secret"))
+        // The SDK's own buffers are out of reach; what it gives out is wiped.
+        let text = Zeroizing::new(output.secret_string.ok_or_else(|| unreadable("secret"))?);
+        serde_json::from_str(&text).map_err(|_| unreadable("secret"))
     }
 }

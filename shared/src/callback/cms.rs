@@ -2,6 +2,7 @@
 //!
 //! BER is accepted because signers send it; everything that is not signed has one permitted form all the same.
 
+use subtle::ConstantTimeEq;
 use x509_parser::der_parser::asn1_rs::{Any, Class, FromBer, Tag};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
@@ -116,7 +117,7 @@ impl DetachedSignature {
     pub fn require_content(&self, content: &[u8]) -> Result<Proof, Rejection> {
         let key = self.signer().ecdsa_p256_key();
         let key = key.ok_or(Rejection::Certificate(CertificateProblem::Malformed))?;
-        if sha256(content) != self.message_digest {
+        if !bool::from(sha256(content).ct_eq(&self.message_digest)) {
             return Err(Rejection::SignatureMismatch);
         }
         key.require_signature(EcdsaForm::Der, &self.attributes, &self.signature)

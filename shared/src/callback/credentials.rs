@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::UnixSeconds;
 use super::json::Json;
@@ -39,7 +40,8 @@ pub enum KeyStatus {
     Retired,
 }
 
-/// One set of keys and ids, named as the provider names them. It prints without values.
+/// One set of keys and ids, named as the provider names them. It prints without values, and wipes them from memory when it
+/// is dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeySet {
     /// Its id within the account and provider.
@@ -246,6 +248,24 @@ fn sorted_text(value: &Value) -> String {
     }
 }
 
+impl Drop for KeySet {
+    fn drop(&mut self) {
+        self.fields.values_mut().for_each(wipe);
+    }
+}
+
+impl ZeroizeOnDrop for KeySet {}
+
+/// Overwrites every text in a value, which stays of its kind.
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(members) => members.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeySet")
@@ -253,5 +273,24 @@ impl fmt::Debug for KeySet {
             .field("status", &self.status)
             .field("names", &self.fields.keys().collect::<Vec<_>>())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::providers::AccessToken;
+
+    fn is_wiped_when_dropped<T: ZeroizeOnDrop>() {}
+
+    #[test]
+    fn secrets_are_wiped_from_memory() {
+        is_wiped_when_dropped::<KeySet>();
+        is_wiped_when_dropped::<AccessToken>();
+        let mut fields = json!({"a": "secret", "b": ["secret", {"c": "secret"}], "d": 1, "e": null});
+        wipe(&mut fields);
+        assert_eq!(fields, json!({"a": "", "b": ["", {"c": ""}], "d": 1, "e": null}));
     }
 }

@@ -10,6 +10,7 @@ use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::cipher::aes_ctr_from_zero;
 use super::json::Json;
@@ -120,7 +121,7 @@ fn private_keys(keys: &KeySet) -> Result<Vec<PrivateKey>, Rejection> {
     let unconfigured = || Rejection::unconfigured(RECIPIENT_KEYS);
     let mut private_keys = Vec::new();
     for text in keys.texts(RECIPIENT_KEYS)? {
-        let der = STANDARD.decode(text.trim()).map_err(|_| unconfigured())?;
+        let der = Zeroizing::new(STANDARD.decode(text.trim()).map_err(|_| unconfigured())?);
         private_keys.push(PrivateKey::from_private_key_der(&ECDH_P256, &der).map_err(|_| unconfigured())?);
     }
     Ok(private_keys)
@@ -183,16 +184,20 @@ pub(crate) fn length_prefixed(texts: &[&str]) -> Vec<u8> {
 }
 
 /// The keys for AES and for the MAC, of the shared secret.
-pub(crate) fn derived_keys(ephemeral_key: &[u8], shared_secret: &[u8], key_bytes: usize) -> Option<Vec<u8>> {
+pub(crate) fn derived_keys(
+    ephemeral_key: &[u8],
+    shared_secret: &[u8],
+    key_bytes: usize,
+) -> Option<Zeroizing<Vec<u8>>> {
     struct Length(usize);
     impl KeyType for Length {
         fn len(&self) -> usize {
             self.0
         }
     }
-    let secret = [ephemeral_key, shared_secret].concat();
+    let secret = Zeroizing::new([ephemeral_key, shared_secret].concat());
     let extracted = Salt::new(HKDF_SHA256, &[]).extract(&secret);
-    let mut derived = vec![0; 2 * key_bytes];
+    let mut derived = Zeroizing::new(vec![0; 2 * key_bytes]);
     extracted.expand(&[b"Google"], Length(derived.len())).ok()?.fill(&mut derived).ok()?;
     Some(derived)
 }

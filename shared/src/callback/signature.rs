@@ -10,6 +10,7 @@ use rsa::traits::PublicKeyParts;
 use sha2::{Sha256, Sha512};
 use sha3::Keccak256;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::rejection::Rejection;
 use super::{KeySet, UnixSeconds};
@@ -48,7 +49,7 @@ pub fn require_hmac(
     if candidates.is_empty() {
         return Err(Rejection::MissingSignature);
     }
-    let expected = hmac_tag(hash, key, parts);
+    let expected = Zeroizing::new(hmac_tag(hash, key, parts));
     let matches = candidates
         .iter()
         .fold(subtle::Choice::from(0), |found, candidate| found | expected.as_slice().ct_eq(candidate));
@@ -124,7 +125,7 @@ pub fn require_keyed_hash(
     if key.is_empty() {
         return Err(Rejection::unconfigured("secret"));
     }
-    require_token(&hash.of(message), candidates)
+    require_token(&Zeroizing::new(hash.of(message)), candidates)
 }
 
 /// Hash of an RSA PKCS#1 v1.5 signature.

@@ -10,6 +10,7 @@ mod tests;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest, Md5};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::read::require_one_reading;
 use super::{Covers, CredentialField, Normalise, Part, Provider, Rail, Verify};
@@ -140,9 +141,9 @@ fn opened_content(form: &Form, keys: &KeySet) -> Result<Option<Vec<u8>>, Rejecti
     open_aes_cbc(&key, [0; 16], &sealed).map(Some)
 }
 
-fn aes_key(keys: &KeySet) -> Result<Vec<u8>, Rejection> {
+fn aes_key(keys: &KeySet) -> Result<Zeroizing<Vec<u8>>, Rejection> {
     let key = STANDARD.decode(keys.text(AES_KEY)?).ok().filter(|key| key.len() == 16);
-    key.ok_or_else(|| Rejection::unconfigured(AES_KEY))
+    key.map(Zeroizing::new).ok_or_else(|| Rejection::unconfigured(AES_KEY))
 }
 
 /// The parameters: of the query in the page return, of the body in everything else.

@@ -12,6 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use x509_parser::der_parser::asn1_rs::{Any, FromDer};
 use x509_parser::pem::Pem;
+use zeroize::Zeroizing;
 
 use super::apple::{Marks, bundled_root, require_marked_chain};
 use super::{Covers, CredentialField, MappingError, Normalise, Provider, Rail, Verify};
@@ -223,8 +224,9 @@ fn decrypt(token: &Token, keys: &KeySet) -> Result<Vec<u8>, Rejection> {
     Ok(plaintext)
 }
 
-fn symmetric_key(shared: &[u8], merchant_id_hash: &[u8]) -> Vec<u8> {
-    sha256(&[&[0, 0, 0, 1], shared, b"\x0did-aes256-GCM", b"Apple", merchant_id_hash].concat())
+fn symmetric_key(shared: &[u8], merchant_id_hash: &[u8]) -> Zeroizing<Vec<u8>> {
+    let text = [&[0, 0, 0, 1], shared, b"\x0did-aes256-GCM", b"Apple", merchant_id_hash].concat();
+    Zeroizing::new(sha256(&Zeroizing::new(text)))
 }
 
 fn merchant_id_hash(certificate: &Certificate) -> Option<Vec<u8>> {

@@ -6,6 +6,7 @@ mod sandbox;
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use zeroize::Zeroizing;
 
 use super::{Covers, CredentialField, Normalise, Provider, Rail, Reply, Verify};
 use crate::callback::form::Form;
@@ -69,9 +70,10 @@ fn verify(raw: &RawCallback, keys: &KeySet, now: UnixSeconds) -> Result<Verified
     Ok(Verified::from_checked(raw, proof, now).with_resource(document))
 }
 
-fn mac_key(keys: &KeySet) -> Result<Vec<u8>, Rejection> {
+fn mac_key(keys: &KeySet) -> Result<Zeroizing<Vec<u8>>, Rejection> {
     let private_key = keys.text("private_key")?;
-    Ok(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, private_key.as_bytes()).as_ref().to_vec())
+    let key = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, private_key.as_bytes());
+    Ok(Zeroizing::new(key.as_ref().to_vec()))
 }
 
 /// The signatures that are said to be of the configured public key.

@@ -6,6 +6,7 @@ mod sandbox;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sfv::{BareItem, Dictionary, InnerList, ListEntry, Parser};
+use zeroize::Zeroizing;
 
 use super::described::normalise_vocabulary;
 use super::{Covers, CredentialField, Normalise, Provider, Rail, Verify};
@@ -176,6 +177,7 @@ fn prove(keys: &KeySet, base: &[u8], signature: &[u8]) -> Result<Proof, Rejectio
         "hmac-sha256" => {
             let unconfigured = || Rejection::unconfigured("secret_base64");
             let secret = STANDARD.decode(keys.text("secret_base64")?).map_err(|_| unconfigured())?;
+            let secret = Zeroizing::new(secret);
             if secret.is_empty() {
                 return Err(unconfigured());
             }

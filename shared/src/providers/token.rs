@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
 use crate::callback::UnixSeconds;
 
 use super::FetchRequest;
@@ -32,10 +34,10 @@ impl TokenRequest {
     }
 }
 
-/// A token; it prints without its text.
+/// A token; it prints without its text, and wipes it from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken {
-    text: String,
+    text: Zeroizing<String>,
     /// From when on it is not accepted any more, where the provider says so.
     pub expires_at: Option<UnixSeconds>,
 }
@@ -48,9 +50,11 @@ impl AccessToken {
     pub fn new(text: &str, expires_at: Option<UnixSeconds>) -> Option<Self> {
         let fits = (1..=TOKEN_BYTES_MAX).contains(&text.len());
         let plain = fits && text.bytes().all(|byte| byte.is_ascii_graphic());
-        plain.then(|| Self { text: text.to_owned(), expires_at })
+        plain.then(|| Self { text: Zeroizing::new(text.to_owned()), expires_at })
     }
 }
+
+impl ZeroizeOnDrop for AccessToken {}
 
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

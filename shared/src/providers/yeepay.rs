@@ -7,6 +7,7 @@ mod sandbox;
 use aws_lc_rs::rsa::{Pkcs1PrivateDecryptingKey, PrivateDecryptingKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
 
 use super::{Covers, CredentialField, Normalise, Provider, Rail, Verify};
 use crate::callback::cipher::open_aes_ecb;
@@ -116,7 +117,7 @@ struct PrivateKey {
 
 fn private_key(keys: &KeySet) -> Result<PrivateKey, Rejection> {
     let unconfigured = || Rejection::unconfigured(MERCHANT_KEY);
-    let der = public_key_der(keys.text(MERCHANT_KEY)?).ok_or_else(unconfigured)?;
+    let der = Zeroizing::new(public_key_der(keys.text(MERCHANT_KEY)?).ok_or_else(unconfigured)?);
     let key = PrivateDecryptingKey::from_pkcs8(&der).map_err(|_| unconfigured())?;
     let key = Pkcs1PrivateDecryptingKey::new(key).map_err(|_| unconfigured())?;
     Ok(PrivateKey { key, decoy_seed: sha256(&der) })
@@ -125,7 +126,7 @@ fn private_key(keys: &KeySet) -> Result<PrivateKey, Rejection> {
 /// The signed document, and the proof that the platform signed it.
 fn open(encrypted_key: &[u8], data: &[u8], private: &PrivateKey, key: &RsaKey) -> Option<(Proof, String)> {
     let decoy = sha256(&[private.decoy_seed.as_slice(), encrypted_key].concat());
-    let mut buffer = vec![0; private.key.min_output_size()];
+    let mut buffer = Zeroizing::new(vec![0; private.key.min_output_size()]);
     let aes_key = match private.key.decrypt(encrypted_key, &mut buffer) {
         Ok(aes_key) if aes_key.len() == AES_KEY_BYTES => &*aes_key,
         _ => &decoy[..AES_KEY_BYTES],

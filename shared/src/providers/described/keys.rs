@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
 
 use crate::callback::signature::{
     EcdsaForm, EcdsaP256Key, HmacHash, RsaHash, RsaKey, require_ed25519, require_hmac, require_keyed_hash,
@@ -136,11 +137,11 @@ fn first_proof(
 }
 
 impl KeyRule {
-    /// The bytes of a written key.
+    /// The bytes of a written key, which are wiped after use.
     ///
     /// # Errors
     /// [`Rejection::Unconfigured`] when it is empty or not so encoded.
-    pub(super) fn decoded(&self, text: &str) -> Result<Vec<u8>, Rejection> {
+    pub(super) fn decoded(&self, text: &str) -> Result<Zeroizing<Vec<u8>>, Rejection> {
         let text = self.stripped(text);
         let decoded = match self.encoding {
             KeyEncoding::Utf8 => Some(text.as_bytes().to_vec()),
@@ -148,7 +149,8 @@ impl KeyRule {
             KeyEncoding::Base64 => BASE64.decode(text).ok(),
             KeyEncoding::Pem => None,
         };
-        decoded.filter(|key| !key.is_empty()).ok_or_else(|| Rejection::unconfigured(self.field.as_str()))
+        let decoded = decoded.map(Zeroizing::new).filter(|key| !key.is_empty());
+        decoded.ok_or_else(|| Rejection::unconfigured(self.field.as_str()))
     }
 
     /// A written key without its prefix.

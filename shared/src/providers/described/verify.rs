@@ -1,6 +1,7 @@
 //! Proving a callback as its description says. Whatever cannot be checked is rejected.
 
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::callback::signature::{HmacHash, require_fresh, require_hmac, require_identity};
 use crate::callback::{KeySet, Proof, RawCallback, Rejection, UnixSeconds, Verified};
@@ -142,10 +143,11 @@ impl Prover<'_> {
         let mut proved = None;
         for text in active {
             scope.key = Some(self.check.key.stripped(text));
-            let message = match &self.check.signed {
+            // With some algorithms the key is a part of what is signed.
+            let message = Zeroizing::new(match &self.check.signed {
                 Some(template) => template.signed_bytes(scope, self.check.free_field.as_ref())?,
                 None => Vec::new(),
-            };
+            });
             match require_one(self.check.algorithm, &self.check.key, text, &message, candidates) {
                 Ok(proof) => proved = Some(proof),
                 Err(Rejection::SignatureMismatch) => {}

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use md5::{Digest, Md5};
+use zeroize::Zeroizing;
 
 use super::events::{CURRENCY, Events, Message};
 use super::{Elements, SignType};
@@ -29,8 +30,8 @@ pub(super) fn open(sealed: &str, keys: &KeySet) -> Result<Vec<u8>, Rejection> {
     if is_refund { Ok(opened) } else { Err(Rejection::DecryptFailed) }
 }
 
-pub(super) fn cipher_key(api_key: &str) -> String {
-    hex::encode(Md5::digest(api_key))
+pub(super) fn cipher_key(api_key: &str) -> Zeroizing<String> {
+    Zeroizing::new(hex::encode(Md5::digest(api_key)))
 }
 
 /// What the notice claims.

@@ -78,7 +78,7 @@ pub(super) fn sign(algorithm: Algorithm, rule: &KeyRule, keys: &SandboxKeys, mes
         Algorithm::HmacSha1 => hmac(HmacHash::Sha1),
         Algorithm::HmacSha256 => hmac(HmacHash::Sha256),
         Algorithm::HmacSha512 => hmac(HmacHash::Sha512),
-        Algorithm::Token => secret(),
+        Algorithm::Token => secret().to_vec(),
         Algorithm::RsaMd5 => rsa(rsa::Pkcs1v15Sign::new::<Md5>(), &Md5::digest(message)),
         Algorithm::RsaSha1 => rsa(rsa::Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(message)),
         Algorithm::RsaSha256 => rsa(rsa::Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)),
