@@ -7,7 +7,6 @@ mod certificates;
 mod mappings;
 mod qra;
 mod round_trip;
-mod rsa_differential;
 mod tampering;
 
 use std::sync::LazyLock;

@@ -9,13 +9,13 @@ use paybell_shared::callback::signature::{RsaHash, RsaKey};
 use proptest::prelude::*;
 use rsa::pkcs1v15::{Signature, SigningKey, VerifyingKey};
 use rsa::pkcs8::DecodePrivateKey;
-use rsa::sha2::Sha256;
+use rsa::sha2::{Digest, Sha256, Sha512};
 use rsa::signature::{SignatureEncoding, Signer, Verifier};
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use sha1::Sha1;
 
 static KEYS: LazyLock<Vec<(RsaPrivateKey, RsaKey)>> =
-    LazyLock::new(|| [KeySize::Rsa2048, KeySize::Rsa2048, KeySize::Rsa3072].map(key).into());
+    LazyLock::new(|| [KeySize::Rsa2048, KeySize::Rsa3072, KeySize::Rsa4096].map(key).into());
 
 fn key(size: KeySize) -> (RsaPrivateKey, RsaKey) {
     let pair = KeyPair::generate(size).unwrap();
@@ -29,7 +29,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn both_give_the_same_verdict(
+    fn f6_both_give_the_same_verdict(
         signer in 0_usize..3,
         verifier in 0_usize..3,
         sha1 in any::<bool>(),
@@ -54,6 +54,49 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// RSASSA-PSS with SHA-512; another length of the salt or another hash is another algorithm.
+    #[test]
+    fn f10_both_give_the_same_verdict_on_pss(
+        key in 0_usize..2,
+        salt_bytes in prop::sample::select(vec![64_usize, 0, 32, 63]),
+        sha256 in prop::bool::weighted(0.2),
+        message in prop::collection::vec(any::<u8>(), 0..200),
+        change in any::<Change>(),
+    ) {
+        let (private, ours) = &KEYS[key];
+        let mut random = rsa::rand_core::OsRng;
+        let signature = if sha256 {
+            let padding = rsa::Pss::new_with_salt::<Sha256>(salt_bytes.min(32));
+            private.sign_with_rng(&mut random, padding, &Sha256::digest(&message)).unwrap()
+        } else {
+            let padding = rsa::Pss::new_with_salt::<Sha512>(salt_bytes);
+            private.sign_with_rng(&mut random, padding, &Sha512::digest(&message)).unwrap()
+        };
+        let genuine = !sha256 && salt_bytes == 64 && matches!(change, Change::Nothing);
+        let signature = change.apply(signature);
+        let padding = rsa::Pss::new_with_salt::<Sha512>(64);
+        let theirs = private.to_public_key().verify(padding, &Sha512::digest(&message), &signature).is_ok();
+        let ours = ours.require_pss_sha512(&message, &signature).is_ok();
+        prop_assert_eq!(ours, theirs);
+        prop_assert_eq!(ours, genuine);
+    }
+
+    /// No second implementation of MD5 signatures is linked: genuine ones pass, and nothing else.
+    #[test]
+    fn f6_only_a_genuine_md5_signature_passes(
+        key in 0_usize..2, message in prop::collection::vec(any::<u8>(), 0..200), change in any::<Change>(),
+    ) {
+        let (private, ours) = &KEYS[key];
+        let signature = private.sign(rsa::Pkcs1v15Sign::new::<md5::Md5>(), &md5::Md5::digest(&message)).unwrap();
+        let genuine = matches!(change, Change::Nothing);
+        let ours = ours.require_md5_signature(&message, &change.apply(signature));
+        prop_assert_eq!(ours.is_ok(), genuine);
+    }
+}
+
 fn accepts(key: &RsaPublicKey, sha1: bool, message: &[u8], signature: &[u8]) -> bool {
     let Ok(signature) = Signature::try_from(signature) else { return false };
     if sha1 {
@@ -69,6 +112,8 @@ enum Change {
     Flip(prop::sample::Index, u8),
     Cut,
     Extend(u8),
+    /// A zero in front, which leaves the number as it is.
+    Lengthen,
     Zero,
 }
 
@@ -82,6 +127,7 @@ impl Change {
             }
             Self::Cut => drop(signature.pop()),
             Self::Extend(byte) => signature.push(byte),
+            Self::Lengthen => signature.insert(0, 0),
             Self::Zero => signature.fill(0),
         }
         signature
@@ -98,6 +144,7 @@ impl Arbitrary for Change {
             2 => (any::<prop::sample::Index>(), 1_u8..=255).prop_map(|(at, bits)| Self::Flip(at, bits)),
             1 => Just(Self::Cut),
             1 => any::<u8>().prop_map(Self::Extend),
+            1 => Just(Self::Lengthen),
             1 => Just(Self::Zero),
         ]
         .boxed()
