@@ -2,7 +2,9 @@
 
 mod fixtures;
 mod links;
+mod members;
 mod mutants;
+mod proofs;
 mod rust;
 pub mod source;
 mod text;
@@ -68,6 +70,8 @@ fn findings(tree: &Tree) -> Vec<Finding> {
     rust::check(tree, &mut findings);
     text::check(tree, &mut findings);
     links::check(tree, &mut findings);
+    members::check(tree, &mut findings);
+    proofs::check(tree, &mut findings);
     fixtures::check(tree, &mut findings);
     mutants::check(tree, &mut findings);
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));

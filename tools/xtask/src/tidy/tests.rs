@@ -171,3 +171,50 @@ fn this_checkout_can_be_read() {
     std::fs::write(folder.path().join("bad.rs"), "no rust").expect("a file that is read");
     assert_eq!(super::check(folder.path()).expect("a readable folder"), 1);
 }
+
+#[test]
+fn every_crate_forbids_unsafe_code() {
+    let workspace = "[workspace]\nmembers = [\"a\"]\n\n[workspace.lints.rust]\nunsafe_code = \"forbid\"\n";
+    let member = "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n";
+    check(&[("Cargo.toml", workspace), ("a/Cargo.toml", member)], &[]);
+    check(
+        &[("Cargo.toml", &workspace.replace("forbid", "deny"))],
+        &["Cargo.toml:1: `[workspace.lints.rust]` lacks"],
+    );
+    let outside = "[package]\nname = \"b\"\n\n[workspace]\n";
+    check(&[("a/fuzz/Cargo.toml", outside)], &[]);
+    for bad in ["[package]\nname = \"a\"\n", "[lints.rust]\nunsafe_code = \"allow\"\n"] {
+        check(&[("a/Cargo.toml", bad)], &["a/Cargo.toml:1: takes no lints of the workspace"]);
+    }
+}
+
+#[test]
+fn f6_what_gives_out_a_proof_compares_in_constant_time() {
+    const PLACE: &str = "shared/src/callback/signature/new.rs";
+    let prover = |condition: &str| {
+        format!(
+            "//! Doc.\nimpl A {{\n    fn a() -> Result<Proof, B> {{\n        if {condition} {{ Ok(Proof(())) }} else {{ c }}\n    }}\n}}\n"
+        )
+    };
+    for (condition, expected) in [
+        ("bool::from(a.ct_eq(b))", None),
+        ("key.verify(a, b).is_ok()", None),
+        ("a == b", Some("new.rs:4: `==`")),
+        ("!(a != b)", Some("`!=`")),
+        ("a.eq(b)", Some("`eq`")),
+        ("a.starts_with(b)", Some("`starts_with`")),
+        ("all.iter().find(|it| c(it)).is_some()", Some("`find`")),
+        ("all.contains(&b)", Some("`contains`")),
+        ("a.cmp(b) == Ordering::Equal", Some("`cmp`")),
+    ] {
+        let found = findings(&Tree::of(&[(PLACE, &prover(condition))]));
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let agrees = match expected {
+            None => found.is_empty(),
+            Some(text) => found.iter().any(|finding| finding.contains(text)),
+        };
+        assert!(agrees, "{condition}: {found:?}");
+    }
+    let elsewhere = prover("a == b").replace("Ok(Proof(()))", "Ok(())");
+    check(&[(PLACE, &elsewhere)], &[]);
+}
