@@ -87,7 +87,8 @@ impl Case {
         self.provider.payloads().into_iter().filter_map(sign).collect()
     }
 
-    fn sent(&self, request: &SignedRequest) -> RequestText {
+    /// A signed request as it is sent.
+    pub fn sent(&self, request: &SignedRequest) -> RequestText {
         let mark = if request.query.is_empty() { "" } else { "?" };
         let path = &self.facts().path;
         RequestText {

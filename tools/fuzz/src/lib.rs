@@ -14,5 +14,6 @@ mod request_text;
 mod requests;
 pub mod runner;
 mod target;
+pub mod worst;
 
 pub use target::{TARGETS, Target, find, run};

@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use paybell_fuzz::worst::{self, Measured};
 use paybell_fuzz::{TARGETS, Target};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// Fuzz targets outside of a fuzzer.
 #[derive(Parser)]
@@ -29,6 +34,15 @@ enum Command {
         /// The folder.
         folder: PathBuf,
     },
+    /// Measures inputs of the largest size that are built to be worst, and prints the slowest first.
+    Worst {
+        /// Only those whose names contain this.
+        #[arg(long, default_value = "")]
+        only: String,
+        /// How many are printed.
+        #[arg(long, default_value_t = 40)]
+        top: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -39,6 +53,10 @@ fn main() -> ExitCode {
         }
         Command::Replay { target, file } => replay(&target, &file),
         Command::Seeds { folder } => TARGETS.iter().try_for_each(|target| write_seeds(target, &folder)),
+        Command::Worst { only, top } => {
+            print_worst(&only, top);
+            Ok(())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,4 +84,25 @@ fn write_seeds(target: &Target, folder: &Path) -> std::io::Result<()> {
     std::fs::write(folder.join(format!("{}.dict", target.name)), target.dictionary)?;
     println!("{:<16} {} seeds", target.name, seeds.len());
     Ok(())
+}
+
+fn print_worst(only: &str, top: usize) {
+    let all = worst::all().into_iter().filter(|worst| worst.name.contains(only));
+    let measured: Vec<Option<Measured>> = all.map(|worst| worst::measure(&worst, peak_since_last)).collect();
+    let count = measured.len();
+    let mut measured: Vec<Measured> = measured.into_iter().flatten().collect();
+    measured.sort_by_key(|measured| std::cmp::Reverse(measured.times[2]));
+    println!("{:>10} {:>10} {:>10} {:>6} {:>10}", "n/4", "n/2", "n", "n:n/2", "peak");
+    for one in measured.iter().take(top) {
+        let [quarter, half, all] = one.times.map(|time| format!("{:.2} ms", time.as_secs_f64() * 1000.0));
+        let (ratio, peak_kib) = (one.ratio(), one.peak_bytes / 1024);
+        println!("{quarter:>10} {half:>10} {all:>10} {ratio:>6.1} {peak_kib:>6} KiB  {}", one.name);
+    }
+    println!("{count} families, of which {} take more than 2 ms", measured.len());
+}
+
+fn peak_since_last() -> usize {
+    let peak_bytes = ALLOCATOR.peak_usage();
+    ALLOCATOR.reset_peak_usage();
+    peak_bytes.saturating_sub(ALLOCATOR.current_usage())
 }
