@@ -46,6 +46,9 @@ pub mod wechatpay_v2;
 pub mod wechatpay_v3;
 pub mod yeepay;
 
+#[cfg(all(test, feature = "sandbox"))]
+mod addressee_tests;
+
 use serde_json::{Map, Value};
 use thiserror::Error;
 
