@@ -46,7 +46,8 @@ pub mod wechatpay_v2;
 pub mod wechatpay_v3;
 pub mod yeepay;
 
-#[cfg(all(test, feature = "sandbox"))]
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
 mod addressee_tests;
 
 use serde_json::{Map, Value};
