@@ -71,6 +71,7 @@ impl World {
                 callbacks: callbacks.clone(),
                 keys: Arc::new(FetchedKeys::unreachable()),
                 providers: registry().clone(),
+                refusals: Arc::default(),
             },
             apply: apply_function::Ports {
                 orders: orders.clone(),
@@ -89,12 +90,14 @@ impl World {
                 inbox: inbox.clone(),
                 connections: connections.clone(),
                 pusher: gateway.clone(),
+                refusals: Arc::default(),
             },
             merchant: orders_function::Ports {
                 accounts,
                 orders: orders.clone(),
                 inbox: inbox.clone(),
                 connections,
+                refusals: Arc::default(),
             },
             sim,
             plan,
