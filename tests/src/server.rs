@@ -31,6 +31,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// What it shall log, in the words of `RUST_LOG`; its own default when absent.
     pub log_filter: Option<String>,
+    /// Whether a write beyond the limit of a file's size is an error to it, as from a full disk, and no signal.
+    pub deaf_to_limits: bool,
 }
 
 impl Server {
@@ -175,7 +177,13 @@ fn spawn(folder: &Path, port: u16, options: &Options) -> Child {
         let file = OpenOptions::new().create(true).append(true).open(&path);
         file.unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
     };
-    let mut command = Command::new(crate::binary::paybell());
+    let mut command = if options.deaf_to_limits {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"trap "" XFSZ; exec "$@""#, "sh"]).arg(crate::binary::paybell());
+        command
+    } else {
+        Command::new(crate::binary::paybell())
+    };
     command.arg("up").arg("--data").arg(data_folder(folder)).arg("--port").arg(port.to_string());
     if let Some(config) = &options.config {
         command.arg("--config").arg(config);
@@ -198,7 +206,7 @@ fn log_file(folder: &Path) -> PathBuf {
 }
 
 /// A port below the range from which the system takes clients' ports: nobody takes it while the server is down.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     (0..100)
         .map(|_| fastrand::u16(20_000..30_000))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())

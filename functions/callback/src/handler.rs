@@ -16,7 +16,9 @@ use aws_lambda_events::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::{Answers, Rejection, UnixSeconds, Verified};
 use paybell_shared::https::{HttpsLimits, HttpsTransport};
-use paybell_shared::ports::{AccountStore, CallbackQueue, FetchedKeys, Fetcher, PortError, SystemClock};
+use paybell_shared::ports::{
+    AccountStore, CallbackQueue, FetchedKeys, Fetcher, ForwardClock, PortError, SystemClock,
+};
 use paybell_shared::providers::{Provider, Registry, Reply};
 use paybell_shared::refusals::{Admission, Refusals};
 use thiserror::Error;
@@ -52,7 +54,7 @@ impl Ports {
         Self {
             accounts: adapters.accounts.clone(),
             callbacks: adapters.callbacks.clone(),
-            keys: Arc::new(FetchedKeys::new(fetcher, Arc::new(SystemClock))),
+            keys: Arc::new(FetchedKeys::new(fetcher, Arc::new(ForwardClock::new(Arc::new(SystemClock))))),
             providers,
             refusals: Arc::default(),
         }
@@ -205,7 +207,13 @@ fn log(error: &CallbackError, provider: Option<&'static Provider>, status: u16) 
         CallbackError::Rejected(rejection) => {
             // Operators watch forgeries apart from what is merely unreadable.
             let outcome = if status == 401 { "rejected" } else { "refused" };
-            tracing::warn!(outcome, reason = rejection.reason(), provider, status, "callback");
+            // Of a clock that is wrong, ours or the provider's, this says by how much.
+            let age_seconds = match rejection {
+                Rejection::Stale { age_seconds } => Some(age_seconds),
+                _ => None,
+            };
+            let reason = rejection.reason();
+            tracing::warn!(outcome, reason, age_seconds, provider, status, "callback");
         }
         CallbackError::Failed(error) => {
             tracing::error!(outcome = "failed", reason = %error, provider, status, "callback");

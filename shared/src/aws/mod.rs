@@ -26,8 +26,8 @@ pub use aws_config::SdkConfig;
 
 use crate::config::{Config, ConfigError};
 use crate::ports::{
-    AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, DeadLetters, HintQueue, Inbox, OrderStore,
-    Pusher, SystemClock,
+    AccountStore, CachedAccounts, CallbackQueue, ConnectionStore, DeadLetters, ForwardClock, HintQueue,
+    Inbox, OrderStore, Pusher, SystemClock,
 };
 
 pub use accounts::DynamoAccounts;
@@ -85,8 +85,10 @@ impl Adapters {
     pub fn with_clients(clients: &Clients, config: &Config) -> Self {
         let accounts =
             DynamoAccounts::new(clients.dynamodb.clone(), clients.secrets.clone(), &config.tables.accounts);
+        // Nobody's retired key counts for longer because the clock was set back.
+        let clock = ForwardClock::new(Arc::new(SystemClock));
         Self {
-            accounts: Arc::new(CachedAccounts::new(Arc::new(accounts), Arc::new(SystemClock))),
+            accounts: Arc::new(CachedAccounts::new(Arc::new(accounts), Arc::new(clock))),
             callbacks: Arc::new(SqsQueue::new(
                 clients.sqs.clone(),
                 &config.callbacks_queue_url,

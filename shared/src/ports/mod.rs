@@ -25,7 +25,7 @@ pub use fetch::{FetchResponse, Fetcher, Transport};
 pub use keys::{FetchedKeys, KeyError};
 pub use overlay::{OrderChange, OverlayOrders};
 pub use redelivery::Redelivery;
-pub use system::{SystemClock, SystemRandom};
+pub use system::{ForwardClock, SystemClock, SystemRandom};
 pub use tokens::{AccessTokens, TokenError};
 
 /// Why the outside world did not do what it was asked.

@@ -1,4 +1,7 @@
-//! Bad days of the real process: clients that misbehave.
+//! Bad days of the real process: clients that misbehave, a disk that takes nothing, a
+//! clock that jumps.
 
 mod clients;
+mod clock;
+mod disk;
 mod sockets;

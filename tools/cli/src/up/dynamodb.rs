@@ -10,6 +10,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use dynoxide::actions::get_records::{GetRecordsRequest, Record};
 use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
@@ -25,6 +26,13 @@ use super::group_sync::GroupSync;
 /// cost of a write would grow with the records kept.
 const STREAM_INDEX: &str = "CREATE INDEX IF NOT EXISTS stream_records_by_sequence
     ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
+
+/// One row that changes with every probe.
+const PROBES: &str = "CREATE TABLE IF NOT EXISTS paybell_probes (id INTEGER PRIMARY KEY, count INTEGER)";
+const PROBE: &str =
+    "INSERT INTO paybell_probes VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET count = count + 1";
+/// How long a probe waits for the engine's own write.
+const PROBE_BUSY_MAX: Duration = Duration::from_secs(3);
 
 /// Consumed records except the last, whose number keeps the sequence rising even if the clock is set back.
 const TRIM: &str = "DELETE FROM _stream_records
@@ -50,7 +58,10 @@ impl DynamoDb {
         let database = Database::new(&path.to_string_lossy())?;
         // The engine's name for `synchronous = NORMAL` and the defaults of three settings that do not matter here.
         database.disable_bulk_loading()?;
-        Connection::open(path)?.execute_batch(STREAM_INDEX)?;
+        let connection = Connection::open(path)?;
+        connection.execute_batch(STREAM_INDEX)?;
+        connection.execute_batch(PROBES)?;
+        drop(connection);
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let log =
@@ -93,6 +104,22 @@ impl DynamoDb {
         self.log.synced().await.map_err(failed)?;
         self.writes_synced.fetch_max(written, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// Writes something that nobody reads: whether the disk takes it.
+    ///
+    /// # Errors
+    /// What SQLite says, or when the disk failed.
+    pub async fn probe(&self) -> Result<(), DynoxideError> {
+        let this = self.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let path = this.database.db_path()?.unwrap_or_default();
+            let connection = Connection::open(path)?;
+            connection.busy_timeout(PROBE_BUSY_MAX)?;
+            Ok::<_, DynoxideError>(connection.execute(PROBE, [])?)
+        });
+        written.await.map_err(failed)??;
+        self.synced().await
     }
 
     /// Performs one operation of the JSON protocol; a write is not on disk yet when it returns.

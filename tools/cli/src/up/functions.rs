@@ -12,6 +12,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 /// API Gateway waits this long for a function.
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(29);
@@ -44,6 +45,24 @@ pub struct Functions {
     pub reconcile: QueueFunction,
     /// Tells users what changed.
     pub notify: StreamFunction,
+}
+
+/// The function with so many calls at once, as reserved concurrency in the cloud; further ones wait their turn.
+///
+/// Each call of a function makes calls of its own, and these give up after a while. Without a limit a thousand clients
+/// that come at once make all of them too slow, and coming again keeps it so.
+pub fn limited<I: Send + 'static, O: Send + 'static>(
+    function: Function<I, O>,
+    calls_max: usize,
+) -> Function<I, O> {
+    let turns = Arc::new(Semaphore::new(calls_max));
+    Arc::new(move |event| {
+        let (function, turns) = (Arc::clone(&function), Arc::clone(&turns));
+        Box::pin(async move {
+            let _turn = turns.acquire().await;
+            function(event).await
+        })
+    })
 }
 
 /// Why a call gave no response.

@@ -9,7 +9,7 @@ use axum::serve::ListenerExt as _;
 use paybell_shared::aws::{Adapters, Clients};
 use paybell_shared::config::TableNames;
 use paybell_shared::https::{HttpsLimits, HttpsTransport};
-use paybell_shared::ports::{Clock, SystemClock, SystemRandom};
+use paybell_shared::ports::{Clock, ForwardClock, SystemRandom};
 use paybell_shared::providers::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,9 +19,10 @@ use super::dynamodb::DynamoDb;
 use super::embedded::{CALLBACKS_QUEUE, Embedded, HINTS_QUEUE, NOTIFY_DEAD_LETTERS};
 use super::endpoint::Endpoint;
 use super::folder::DataFolder;
-use super::functions::{Functions, TRIGGER_TIMEOUT};
+use super::functions::{Functions, HttpFunction, TRIGGER_TIMEOUT, WebSocketFunction, limited};
 use super::gateway::{self, Gateway};
 use super::sandbox::Sandbox;
+use super::time::KeptTime;
 use super::triggers::queue::QueueMapping;
 use super::triggers::stream::StreamMapping;
 use super::triggers::{self, Stopping, stopped};
@@ -32,17 +33,19 @@ use crate::Place;
 const STREAM_RECORD_TRIED_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// Batches of callbacks that are applied side by side.
 const APPLY_CONCURRENCY: usize = 4;
+/// Calls of merchants, and of devices, that are served side by side.
+const HTTP_CONCURRENCY: usize = 32;
 /// Batches of hints that are asked about side by side.
 const RECONCILE_CONCURRENCY: usize = 2;
 const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How long a graceful stop waits for what is running, for each of its steps.
 const STOP_MAX: Duration = Duration::from_secs(4);
 
-/// Runs until SIGINT or SIGTERM.
+/// Runs until SIGINT or SIGTERM; `wall` is the time that other machines' clocks show.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn run(place: &Place, options: &Options) -> Result<(), StartError> {
+pub async fn run(place: &Place, options: &Options, wall: Arc<dyn Clock>) -> Result<(), StartError> {
     // Whoever has seen `/health` answer may stop us, so the signals are heard before that.
     let told_to_stop = stop_signal()?;
     let providers = Arc::new(Registry::new(configuration::read(options.config.as_deref())?));
@@ -50,8 +53,10 @@ pub async fn run(place: &Place, options: &Options) -> Result<(), StartError> {
     let public = bind(place.port).await?;
     // With port 0 the system chooses.
     let place = Place { port: public.local_addr()?.port(), ..place.clone() };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let forward = Arc::new(ForwardClock::new(Arc::clone(&wall)));
+    let clock: Arc<dyn Clock> = forward.clone();
     let services = Embedded::start(&folder.dynamodb(), &folder.queue(), Arc::clone(&clock)).await?;
+    let kept_time = Arc::new(KeptTime::go_on(forward, Arc::clone(&services.store)).await?);
     let config = services.config();
     let clients = Clients::new(&services.sdk_config(), &config);
     let adapters = Adapters::with_clients(&clients, &config);
@@ -62,7 +67,7 @@ pub async fn run(place: &Place, options: &Options) -> Result<(), StartError> {
     let (stop, stopping) = watch::channel(false);
     let way_out = Arc::new(HttpsTransport::new(HttpsLimits::QUESTION));
     let sandbox = Arc::new(Sandbox::new(&demo, way_out));
-    let functions = functions(&adapters, &providers, &sandbox, &clock);
+    let functions = functions(&adapters, &providers, &sandbox, &kept_time, [&clock, &wall]);
     let mut tasks = start_triggers(&functions, &services, &config.tables, &clock, &stopping);
     let gateway = Gateway {
         functions,
@@ -70,7 +75,7 @@ pub async fn run(place: &Place, options: &Options) -> Result<(), StartError> {
         store: Arc::clone(&services.store),
         dynamodb: services.dynamodb.clone(),
         sandbox,
-        clock,
+        clock: wall,
         about: help::about(&place, &demo, &providers).into(),
         trusted_proxies: options.trusted_proxies.as_slice().into(),
         stopping: stopping.clone(),
@@ -105,7 +110,8 @@ fn functions(
     adapters: &Adapters,
     providers: &Arc<Registry>,
     sandbox: &Arc<Sandbox>,
-    clock: &Arc<dyn Clock>,
+    kept_time: &Arc<KeptTime>,
+    [clock, wall]: [&Arc<dyn Clock>; 2],
 ) -> Functions {
     macro_rules! function {
         ($crate_name:ident, |$event:pat_param, $ports:ident, $clock:ident| $call:expr) => {
@@ -122,21 +128,25 @@ fn functions(
     let random = Arc::new(SystemRandom::default());
     let orders_ports = Arc::new(orders_function::Ports::new(adapters));
     let orders_clock = Arc::clone(clock);
+    let callback_ports = Arc::new(callback_function::Ports::new(adapters, Arc::clone(providers)));
+    let callback_clock = Arc::clone(wall);
+    let notify_ports = Arc::new(notify_function::Ports::new(adapters));
+    let (notify_clock, kept_time) = (Arc::clone(clock), Arc::clone(kept_time));
+    let orders: HttpFunction = Arc::new(move |event| {
+        let (ports, clock, random) =
+            (Arc::clone(&orders_ports), Arc::clone(&orders_clock), Arc::clone(&random));
+        Box::pin(async move { orders_function::handle(event, &ports, clock.as_ref(), random.as_ref()).await })
+    });
+    let connections: WebSocketFunction = function!(connections_function, |event, ports, clock| {
+        connections_function::handle(event, &ports, clock.now())
+    });
     Functions {
-        callback: function!(
-            callback_function::Ports::new(adapters, Arc::clone(providers)),
-            |event, ports, clock| { callback_function::handle(event, &ports, clock.now()) }
-        ),
-        orders: Arc::new(move |event| {
-            let (ports, clock, random) =
-                (Arc::clone(&orders_ports), Arc::clone(&orders_clock), Arc::clone(&random));
-            Box::pin(
-                async move { orders_function::handle(event, &ports, clock.as_ref(), random.as_ref()).await },
-            )
+        callback: Arc::new(move |event| {
+            let (ports, now) = (Arc::clone(&callback_ports), callback_clock.now());
+            Box::pin(async move { callback_function::handle(event, &ports, now).await })
         }),
-        connections: function!(connections_function, |event, ports, clock| {
-            connections_function::handle(event, &ports, clock.now())
-        }),
+        orders: limited(orders, HTTP_CONCURRENCY),
+        connections: limited(connections, HTTP_CONCURRENCY),
         apply: function!(
             apply_function::Ports::new(adapters, Arc::clone(providers)),
             |(event, deadline_ms), ports, clock| {
@@ -154,8 +164,15 @@ fn functions(
                 reconcile_function::handle(event, &ports, clock.as_ref(), deadline_ms)
             }
         ),
-        notify: function!(notify_function, |(event, deadline_ms), ports, clock| {
-            notify_function::handle(event, &ports, clock.as_ref(), deadline_ms)
+        notify: Arc::new(move |(event, deadline_ms)| {
+            let (ports, clock) = (Arc::clone(&notify_ports), Arc::clone(&notify_clock));
+            let kept_time = Arc::clone(&kept_time);
+            Box::pin(async move {
+                if let Err(error) = kept_time.keep().await {
+                    tracing::warn!(%error, "the time could not be written down");
+                }
+                notify_function::handle(event, &ports, clock.as_ref(), deadline_ms).await
+            })
         }),
     }
 }

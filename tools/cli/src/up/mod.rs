@@ -14,16 +14,18 @@ mod host;
 mod internal;
 mod queue;
 mod sandbox;
+mod time;
 mod triggers;
 
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use paybell_shared::ports::PortError;
+use paybell_shared::ports::{Clock, PortError, SystemClock};
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
@@ -111,6 +113,14 @@ pub enum StartError {
     Io(#[from] io::Error),
 }
 
+/// Runs in this process until SIGTERM, on a machine whose clock is `wall`, with the built-in providers.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run_with_clock(place: &Place, wall: Arc<dyn Clock>) -> Result<(), StartError> {
+    host::run(place, &Options { config: None, trusted_proxies: Vec::new() }, wall).await
+}
+
 /// Runs until told to stop.
 pub fn run(place: &Place, options: &Options) -> ExitCode {
     log_to_stderr();
@@ -118,7 +128,7 @@ pub fn run(place: &Place, options: &Options) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
-    let outcome = runtime.block_on(host::run(place, options));
+    let outcome = runtime.block_on(host::run(place, options, Arc::new(SystemClock)));
     runtime.shutdown_timeout(RUNTIME_STOP_MAX);
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
@@ -134,6 +144,8 @@ fn log_to_stderr() {
     let filter = quiet.fold(wanted, EnvFilter::add_directive);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A line that the log does not take is lost. Saying so on standard error, which is the log, would panic.
+        .log_internal_errors(false)
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     // A second subscriber in one process is a test's: the first one stays.

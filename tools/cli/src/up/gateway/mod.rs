@@ -75,8 +75,8 @@ pub fn router(gateway: Gateway) -> Router {
 /// 200 as long as what is acknowledged can be made durable.
 async fn health(State(gateway): State<Gateway>) -> Response {
     let stores = futures_util::future::try_join(
-        async { gateway.store.checkpoint("").await.map_err(|error| error.to_string()) },
-        async { gateway.dynamodb.synced().await.map_err(|error| error.to_string()) },
+        async { gateway.store.probe().await.map_err(|error| error.to_string()) },
+        async { gateway.dynamodb.probe().await.map_err(|error| error.to_string()) },
     );
     let outcome = match tokio::time::timeout(HEALTH_TIMEOUT, stores).await {
         Ok(Ok(_)) => return axum::Json(serde_json::json!({"status": "ok"})).into_response(),

@@ -295,6 +295,12 @@ impl Store {
         Ok(())
     }
 
+    /// Writes something that nobody reads: whether the disk takes it.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        let now_ms = self.clock.now_ms().to_string();
+        self.put_checkpoint("", &now_ms).await
+    }
+
     fn wake(&self, queue: &str) -> Arc<Notify> {
         let mut wakes = self.wakes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Arc::clone(wakes.entry(queue.to_owned()).or_default())
