@@ -1,5 +1,6 @@
-//! The project's own chores: `cargo xtask test`, `tidy`, `fixtures`, `mutants`, `readme` and `permissions`.
+//! The project's own chores: `cargo xtask test`, `tidy`, `fixtures`, `mutants`, `readme`, `permissions` and `attacks`.
 
+mod attacks;
 mod fixtures;
 mod infra;
 mod mutants;
@@ -36,6 +37,8 @@ enum Command {
     Readme,
     /// Write what each function may do into docs/permissions.md again
     Permissions,
+    /// Write the tests into the table of docs/attacks.md again
+    Attacks,
 }
 
 fn main() -> ExitCode {
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Mutants(options) => mutants::run(&root, &options),
         Command::Readme => readme::run(&root),
         Command::Permissions => infra::permissions::run(&root),
+        Command::Attacks => attacks::run(&root),
     }
 }
 

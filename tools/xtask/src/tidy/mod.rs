@@ -17,6 +17,7 @@ use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::attacks;
 use tree::Tree;
 
 /// Runs the check on a checkout and prints what it finds.
@@ -47,14 +48,15 @@ pub fn check(root: &Path) -> std::io::Result<usize> {
 
 /// One thing that is not as it should be.
 #[derive(Debug, PartialEq, Eq)]
-struct Finding {
+pub struct Finding {
     path: String,
     line: usize,
     message: String,
 }
 
 impl Finding {
-    fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
+    /// Something at a line of a file.
+    pub fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
         Self { path: path.to_owned(), line, message: message.into() }
     }
 }
@@ -74,6 +76,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
     proofs::check(tree, &mut findings);
     fixtures::check(tree, &mut findings);
     mutants::check(tree, &mut findings);
+    attacks::check(tree, &mut findings);
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     findings
 }
