@@ -27,6 +27,9 @@ const CONCURRENCY_MAX: usize = 16;
 const ANSWER_MARGIN_MS: i64 = 3_000;
 /// Setting aside is given up when less than this is left, so that what is finished is still reported.
 const REPORT_MARGIN_MS: i64 = 500;
+/// How long one connection may take for all that it is sent of a batch. One that is slower would hold up its lane of the
+/// stream, again and again.
+const CONNECTION_PUSHED_TO_MAX: Duration = Duration::from_secs(5);
 /// Lambda's own limit of one invocation.
 const INVOCATION_MAX: Duration = Duration::from_secs(15 * 60);
 
@@ -329,8 +332,10 @@ async fn push_to_user<'a>(
 /// To be cut off it is enough that it is closed, or that nobody finds it any more. One that is still open and still
 /// found would take the later message.
 async fn push_to(connection: &Connection, messages: &[String], ports: &Ports) -> Result<(), PortError> {
+    let end = Instant::now() + CONNECTION_PUSHED_TO_MAX;
     for message in messages {
-        let is_over = match ports.pusher.push(&connection.id, message).await {
+        let push = ports.pusher.push(&connection.id, message);
+        let is_over = match within(end.saturating_duration_since(Instant::now()), push).await {
             Ok(Pushed::Yes) => {
                 tracing::info!(outcome = "pushed", account = connection.account, "notify");
                 continue;

@@ -342,6 +342,50 @@ async fn s9_a_record_comes_again_unless_the_device_that_missed_it_is_cut_off() {
     }
 }
 
+/// A device that takes a message just before it would count as too slow, every time.
+#[derive(Default)]
+struct SlowPusher {
+    taken: std::sync::Mutex<Vec<(String, String)>>,
+    closed: std::sync::Mutex<Vec<String>>,
+}
+
+#[async_trait::async_trait]
+impl Pusher for SlowPusher {
+    async fn push(&self, connection_id: &str, text: &str) -> Result<Pushed, PortError> {
+        if connection_id == "slow" {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+        }
+        self.taken.lock().unwrap().push((connection_id.to_owned(), text.to_owned()));
+        Ok(Pushed::Yes)
+    }
+
+    async fn close(&self, connection_id: &str) -> Result<(), PortError> {
+        self.closed.lock().unwrap().push(connection_id.to_owned());
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_slow_device_is_cut_off_before_it_holds_up_its_lane() {
+    let world = World::with_connections(&[("slow", "u"), ("quick", "u")]).await;
+    let pusher = Arc::new(SlowPusher::default());
+    let ports = Ports {
+        inbox: world.inbox.clone(),
+        connections: world.connections.clone(),
+        pusher: pusher.clone(),
+        dead_letters: world.dead_letters.clone(),
+    };
+    let records: Vec<Value> = (0..60).map(|number| paid(&format!("o{number}"), "u")).collect();
+    let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+    let response = handle(event, &ports, &ManualClock::at_ms(NOW_MS), DEADLINE_MS).await;
+    assert!(response.batch_item_failures.is_empty(), "{:?}", response.batch_item_failures);
+    let taken = pusher.taken.lock().unwrap().clone();
+    let by = |id: &str| taken.iter().filter(|(connection_id, _)| connection_id == id).count();
+    assert_eq!((by("quick"), by("slow")), (60, 5));
+    assert_eq!(*pusher.closed.lock().unwrap(), ["slow"]);
+    assert_eq!(world.connections.of_user("acme", "u").await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn records_whose_readers_cannot_be_looked_up_come_again() {
     let world = World::with_connections(&[("c1", "ann")]).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Interval, interval_at, sleep};
+use tokio::time::{Instant, Interval, interval_at, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -15,6 +15,8 @@ use crate::client::{self, ClientError};
 
 /// A gateway closes a connection that is silent for 10 minutes; a ping well before that keeps it.
 const PING_SECONDS: u64 = 240;
+/// Silence after a `resume` that means that its answer does not come: the function that answers has 29 s.
+const ANSWER_SECONDS_MAX: u64 = 40;
 /// First pause before connecting again; it doubles.
 const RECONNECT_MILLISECONDS_MIN: u64 = 200;
 /// Longest pause before connecting again.
@@ -58,6 +60,8 @@ pub struct Client {
 struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     ping: Interval,
+    /// When a `resume` that is still being answered counts as lost, unless something is heard before.
+    answer_due: Option<Instant>,
 }
 
 impl Client {
@@ -97,7 +101,8 @@ impl Client {
         stream.send(self.resume()).await.map_err(closed)?;
         self.progress.reconnected();
         let period = Duration::from_secs(PING_SECONDS);
-        self.socket = Some(Socket { stream, ping: interval_at(Instant::now() + period, period) });
+        let ping = interval_at(Instant::now() + period, period);
+        self.socket = Some(Socket { stream, ping, answer_due: Some(answer_due()) });
         Ok(())
     }
 
@@ -114,6 +119,7 @@ impl Client {
                     socket.stream.send(Message::Ping(Default::default())).await.map_err(closed)?;
                     continue;
                 }
+                () = until(socket.answer_due) => return Err(self.lost("the server does not answer")),
             };
             let text = match message {
                 Some(Ok(Message::Text(text))) => text,
@@ -124,6 +130,7 @@ impl Client {
             let Some(frame) = Frame::parse(text.as_str()) else { continue };
             let (resumed, more) =
                 (matches!(frame, Frame::Resumed { .. }), matches!(frame, Frame::More { .. }));
+            socket.answer_due = socket.answer_due.filter(|_| !resumed).map(|_| answer_due());
             if let Some(notified) = self.progress.take(frame) {
                 return Ok(Heard::Notification(Box::new(notified)));
             }
@@ -181,6 +188,18 @@ impl Client {
     }
 }
 
+fn answer_due() -> Instant {
+    Instant::now() + Duration::from_secs(ANSWER_SECONDS_MAX)
+}
+
+/// Waits for a moment; for ever without one.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The pause after `failures` failures: doubling up to a limit, with `random` choosing within its upper half
 /// so that many clients do not come back at the same moment.
 pub fn reconnect_delay(failures: u32, random: u64) -> Duration {
@@ -211,6 +230,22 @@ mod tests {
         assert_eq!(reconnect_delay(3, 0), Duration::from_millis(800));
         assert_eq!(reconnect_delay(u32::MAX, 0), Duration::from_millis(15_000));
         assert!(reconnect_delay(u32::MAX, u64::MAX) <= Duration::from_millis(30_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s9_a_resume_that_nobody_answers_is_a_lost_connection() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            while socket.next().await.is_some() {}
+        });
+        let mut client = Client::new(client::Client::new(port, "key"), "user", Progress::default());
+        client.connect_with("ticket").await.unwrap();
+        let error = client.next().await.unwrap_err();
+        assert_eq!(error.to_string(), "the connection is closed: the server does not answer");
+        assert!(client.socket.is_none());
     }
 
     #[test]

@@ -167,6 +167,8 @@ async fn answer(gateway: Gateway, connection: Connection, mut messages: mpsc::Re
                 "message": "Internal server error", "connectionId": connection.id, "requestId": request_id,
             });
             let _ = gateway.hub.push(&connection.id, Bytes::from(body.to_string())).await;
+            // API Gateway leaves it open; but whoever waits for the answer to a `resume` would wait for hours.
+            let _ = gateway.hub.cut(&connection.id);
         }
     }
 }
