@@ -4,7 +4,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::providers::described::{Description, DescriptionError};
+use crate::providers::described::{self, Description, DescriptionError};
 use crate::providers::{Provider, Registry, registry};
 
 /// Name of the table of orders and references.
@@ -174,9 +174,8 @@ pub fn described_providers(file_text: &str) -> Result<Vec<&'static Provider>, De
         field: field.to_owned(),
         problem: problem.to_owned(),
     };
-    let file: toml::Table =
-        file_text.parse().map_err(|error: toml::de::Error| wrong("", ".", &error.to_string()))?;
-    let mut described = Vec::new();
+    let file = described::parse_table(file_text).map_err(|problem| wrong("", ".", &problem))?;
+    let mut providers = Vec::new();
     for (name, value) in file {
         let toml::Value::Table(tables) = value else {
             return Err(wrong("", &name, "is not a table; providers are described in `[providers.NAME]`"));
@@ -191,10 +190,10 @@ pub fn described_providers(file_text: &str) -> Result<Vec<&'static Provider>, De
             if registry::built_in().any(|provider| provider.name == name) {
                 return Err(wrong(&name, "name", "is built in, choose another one"));
             }
-            described.push(Description::from_table(&name, table)?);
+            providers.push(Description::from_table(&name, table)?);
         }
     }
-    Ok(described.into_iter().map(Description::into_provider).collect())
+    Ok(providers.into_iter().map(Description::into_provider).collect())
 }
 
 const PROVIDERS_TABLE: &str = "providers";

@@ -189,6 +189,15 @@ fn no_check_at_all_is_refused() {
 }
 
 #[test]
+fn text_that_would_use_up_the_stack_is_refused() {
+    for nested in ["name = ".to_owned() + &"{a=".repeat(100_000), "name = ".to_owned() + &"[".repeat(100_000)]
+    {
+        let error = Description::from_text("nested", &nested).unwrap_err();
+        assert_eq!(error.problem, "more than 100 brackets are open at once");
+    }
+}
+
+#[test]
 fn a_token_proves_the_sender_alone() {
     let token = [
         ("algorithm = \"hmac-sha256\"", "algorithm = \"token\""),
