@@ -4,4 +4,5 @@
 mod clients;
 mod clock;
 mod disk;
+mod reconnection;
 mod sockets;

@@ -26,7 +26,7 @@ use super::time::KeptTime;
 use super::triggers::queue::QueueMapping;
 use super::triggers::stream::StreamMapping;
 use super::triggers::{self, Stopping, stopped};
-use super::{Options, StartError, accounts, configuration, help};
+use super::{Options, StartError, accounts, configuration, help, open_files};
 use crate::Place;
 
 /// How long one record of the stream is tried, after which the others of its lane no longer wait for it.
@@ -48,6 +48,7 @@ const STOP_MAX: Duration = Duration::from_secs(4);
 pub async fn run(place: &Place, options: &Options, wall: Arc<dyn Clock>) -> Result<(), StartError> {
     // Whoever has seen `/health` answer may stop us, so the signals are heard before that.
     let told_to_stop = stop_signal()?;
+    open_files::raise_limit();
     let providers = Arc::new(Registry::new(configuration::read(options.config.as_deref())?));
     let folder = DataFolder::open(&place.data)?;
     let public = bind(place.port).await?;

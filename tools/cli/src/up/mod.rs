@@ -12,6 +12,7 @@ mod group_sync;
 mod help;
 mod host;
 mod internal;
+mod open_files;
 mod queue;
 mod sandbox;
 mod time;
