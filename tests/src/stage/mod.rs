@@ -192,6 +192,19 @@ impl Stage {
         sent.unwrap_or_else(|error| panic!("the queue takes no message: {error:?}"));
     }
 
+    /// Sets how long callbacks that were received stay hidden, in seconds, and says how long they did before.
+    pub async fn set_visibility_timeout(&self, seconds: u32) -> u32 {
+        use aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout;
+        let (sqs, url) = (&self.clients.sqs, &self.config.callbacks_queue_url);
+        let asked = sqs.get_queue_attributes().queue_url(url).attribute_names(VisibilityTimeout);
+        let attributes = asked.send().await.expect("the queue says how it is set").attributes;
+        let before = attributes.and_then(|attributes| attributes.get(&VisibilityTimeout)?.parse().ok());
+        let set =
+            sqs.set_queue_attributes().queue_url(url).attributes(VisibilityTimeout, seconds.to_string());
+        set.send().await.expect("the queue can be set");
+        before.expect("a queue has a visibility timeout")
+    }
+
     /// Texts of dead letters of callbacks, at most ten, which stay where they are.
     pub async fn callback_dead_letters(&self) -> Vec<String> {
         let receive = self.clients.sqs.receive_message().queue_url(&self.config.callbacks_dead_letters_url);

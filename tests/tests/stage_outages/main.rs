@@ -4,6 +4,7 @@
 //! The inbox that takes nothing for a while is shown on one machine only (`outages`): the emulator's mapping of the
 //! stream does not hear which records of a batch have failed, and goes on behind them.
 
+mod long;
 mod world;
 
 use paybell_tests::command::paybell;
