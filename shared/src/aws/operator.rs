@@ -75,7 +75,7 @@ pub fn tables_of_stage(stage: &str) -> TableNames {
 /// Where a stage's tables and queues are, and its WebSockets.
 ///
 /// Tables and queues are found by their names. The address of the WebSockets is made by AWS, and the queue of what could
-/// not be told says it, in its tag [`WEBSOCKET_TAG`].
+/// not be told says it, in its tag `paybell:websocket-endpoint`.
 ///
 /// # Errors
 /// [`StageError`].
