@@ -30,7 +30,7 @@ use run::{Outcome, run};
 use sim::lock;
 
 /// How many runs there are unless told.
-const RUNS: u64 = 6_000;
+const RUNS: u64 = 20_000;
 const THREADS: usize = 2;
 /// Runs after which a mistake must have been found.
 const RUNS_OF_MISTAKE_MAX: u64 = 300;

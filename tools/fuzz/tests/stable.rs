@@ -1,4 +1,4 @@
-//! Mutations of every target's seeds, for a minute: `PAYBELL_FUZZ_SECONDS` makes it longer, `PAYBELL_FUZZ_SEED` another
+//! Mutations of every target's seeds, for half a minute: `PAYBELL_FUZZ_SECONDS` makes it longer, `PAYBELL_FUZZ_SEED` another
 //! run. What fails is written down, with the command that runs it again.
 
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use peak_alloc::PeakAlloc;
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// Time of all targets together unless told otherwise, in seconds.
-const SECONDS: u64 = 50;
+const SECONDS: u64 = 30;
 /// Most bytes that one execution may allocate: a body and what is read of it, several times.
 const PEAK_BYTES_MAX: usize = 64 * 1024 * 1024;
 
