@@ -19,7 +19,7 @@ use paybell_tests::world::World;
 use paybell_tests::{Listener, logs, told, wait};
 use serde_json::Value;
 
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 1;
 const CALLBACKS: usize = 1_000;
 const KILLS: usize = 3;
 const DUPLICATES_PERCENT: usize = 20;

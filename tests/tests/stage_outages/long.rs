@@ -13,7 +13,7 @@ use super::{FIRST_DELAY_SECONDS_MAX, delays_seconds, dynamodb_is_throttled};
 /// Nobody waits three minutes in a test: messages of killed functions come again after this.
 const VISIBILITY_TIMEOUT_SECONDS: u32 = 6;
 /// How long the outage lasts, unless `PAYBELL_OUTAGE_SECONDS` says otherwise.
-const OUTAGE_SECONDS: u64 = 45;
+const OUTAGE_SECONDS: u64 = 20;
 /// Messages that were received so often have been put off for a minute.
 const RECEIVES_PER_MINUTE_MAX: usize = 6;
 
