@@ -4,10 +4,10 @@
 use crate::callback::json::Json;
 
 use super::chain::node::quantity;
-use super::chain::watcher::{self, Watcher};
+use super::chain::watcher::{self, EachTold, Watcher};
 use super::chain::{Finality, KINDS, Network, Quantity, Told, is_known};
 use super::described::described_signature_and_inquiry;
-use super::{MappingError, Provider};
+use super::{MappingError, Normalise, Provider};
 
 const NAME: &str = "alchemy";
 
@@ -51,7 +51,7 @@ expected = "webhook_id"
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    let normalise = watcher::normalise::<Alchemy>;
+    let normalise = Normalise::CodedEach(watcher::normalise::<Alchemy>);
     described_signature_and_inquiry(NAME, DESCRIPTION, KINDS, normalise, watcher::inquiry::<Alchemy>())
 }
 
@@ -61,7 +61,7 @@ impl Watcher for Alchemy {
     const NAME: &'static str = NAME;
 
     /// A webhook comes as soon as a block has the transfer, and again with `removed` when the chain drops the block.
-    fn told(callback: &Json) -> Result<Vec<Told<'_>>, MappingError> {
+    fn told(callback: &Json) -> EachTold<'_> {
         let network = callback.text("/event/network").and_then(network);
         let (Some("ADDRESS_ACTIVITY"), Some(network)) = (callback.text("/type"), network) else {
             return Ok(Vec::new());
@@ -70,7 +70,7 @@ impl Watcher for Alchemy {
         let tokens = activity.filter(|member| {
             member.text("/rawContract/address").is_some_and(|contract| is_known(network, contract))
         });
-        tokens.map(|member| transfer(network, member)).collect()
+        Ok(tokens.map(|member| transfer(network, member)).collect())
     }
 }
 

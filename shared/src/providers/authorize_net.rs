@@ -9,7 +9,7 @@ use crate::callback::json::Json;
 use crate::domain::{EventKind, PaymentEvent, Reference};
 
 use super::described::described_signature;
-use super::{MappingError, Provider, read};
+use super::{MappingError, Normalise, Provider, read};
 
 const NAME: &str = "authorize_net";
 
@@ -56,7 +56,7 @@ const CURRENCY: &str = "USD";
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, normalise)
+    described_signature(NAME, DESCRIPTION, KINDS, Normalise::Coded(normalise))
 }
 
 fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {

@@ -7,7 +7,7 @@ use crate::domain::{EventKind, PaymentEvent, Reference};
 
 use super::described::described_signature;
 use super::read::{major, rfc3339};
-use super::{MappingError, Provider};
+use super::{MappingError, Normalise, Provider};
 
 const NAME: &str = "coinify";
 
@@ -41,7 +41,7 @@ const KINDS: &[EventKind] =
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, normalise)
+    described_signature(NAME, DESCRIPTION, KINDS, Normalise::Coded(normalise))
 }
 
 fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {

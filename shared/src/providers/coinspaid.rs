@@ -7,7 +7,7 @@ use crate::domain::{EventKind, Money, PaymentEvent, Reference};
 
 use super::described::described_signature;
 use super::read::major;
-use super::{MappingError, Provider};
+use super::{MappingError, Normalise, Provider};
 
 const NAME: &str = "coinspaid";
 
@@ -47,7 +47,7 @@ const KINDS: &[EventKind] = &[
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, normalise)
+    described_signature(NAME, DESCRIPTION, KINDS, Normalise::Coded(normalise))
 }
 
 fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {

@@ -128,8 +128,10 @@ pub enum Verify {
 
 /// Reads the events out of a proved callback.
 pub enum Normalise {
-    /// Code of its own.
+    /// Code of its own, for callbacks of one event, or of several that say the same in parts.
     Coded(fn(&Verified) -> Result<Vec<PaymentEvent>, MappingError>),
+    /// Code of its own, for callbacks of events that have nothing to do with each other.
+    CodedEach(fn(&Verified) -> EachEvent),
     /// The declarative scheme.
     Described(&'static described::Description),
 }
@@ -166,6 +168,9 @@ pub enum MappingError {
     #[error("nothing is settled yet")]
     Unsettled,
 }
+
+/// What is read of a content that may hold several events: one that cannot be read does not hide the others.
+pub type EachEvent = Result<Vec<Result<PaymentEvent, MappingError>>, MappingError>;
 
 /// What could be read of a proved callback.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -366,8 +371,8 @@ impl Provider {
         read.unreadable.into_iter().next().map_or(Ok(read.events), Err)
     }
 
-    /// Reads the events out of a proved callback. Where a description says that it holds several, one that cannot be
-    /// read does not hide the others.
+    /// Reads the events out of a proved callback. Where it holds several, one that cannot be read does not hide the
+    /// others.
     ///
     /// # Errors
     /// As [`Provider::normalise`], when not a single event can be read.
@@ -378,6 +383,7 @@ impl Provider {
                 (Origin::Answer, Some(inquiry), _) => inquiry.normalise(verified).map(all),
                 (Origin::Answer, None, _) => Err(MappingError::Content),
                 (_, _, Normalise::Coded(normalise)) => normalise(verified).map(all),
+                (_, _, Normalise::CodedEach(normalise)) => normalise(verified),
                 (_, _, Normalise::Described(description)) => description.normalise(verified),
             }?;
         let mut read = ReadEvents::default();

@@ -4,10 +4,10 @@
 use crate::callback::UnixSeconds;
 use crate::callback::json::Json;
 
-use super::chain::watcher::{self, Watcher};
+use super::chain::watcher::{self, EachTold, Watcher};
 use super::chain::{Finality, KINDS, Network, Quantity, Told, is_known};
 use super::described::described_signature;
-use super::{MappingError, Provider};
+use super::{MappingError, Normalise, Provider};
 
 const NAME: &str = "moralis";
 
@@ -39,7 +39,7 @@ signed = "{body}{key}"
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, watcher::normalise::<Moralis>)
+    described_signature(NAME, DESCRIPTION, KINDS, Normalise::CodedEach(watcher::normalise::<Moralis>))
 }
 
 struct Moralis;
@@ -48,7 +48,7 @@ impl Watcher for Moralis {
     const NAME: &'static str = NAME;
 
     /// Every transfer is told twice: when a block has it, and when that block is final.
-    fn told(callback: &Json) -> Result<Vec<Told<'_>>, MappingError> {
+    fn told(callback: &Json) -> EachTold<'_> {
         // Test webhooks and chains of another kind have no such id.
         let Some(network) = callback.text("/chainId").and_then(Network::from_chain_id) else {
             return Ok(Vec::new());
@@ -62,7 +62,7 @@ impl Watcher for Moralis {
         let transfers = callback.members("/erc20Transfers").iter();
         let known = transfers
             .filter(|member| member.text("/contract").is_some_and(|contract| is_known(network, contract)));
-        known.map(|member| transfer(network, finality, seconds.map(UnixSeconds), member)).collect()
+        Ok(known.map(|member| transfer(network, finality, seconds.map(UnixSeconds), member)).collect())
     }
 }
 

@@ -34,7 +34,7 @@ pub static PROVIDER: Provider = Provider {
     readable,
     // The webhook's id is part of what is signed.
     addressee: |_| Ok(()),
-    normalise: Normalise::Coded(events::normalise),
+    normalise: Normalise::CodedEach(events::normalise),
     parts: &[Part {
         scheme: "signing_string_only",
         about: "the text that PayPal signs for this request and the key set's webhook id",
@@ -239,6 +239,30 @@ mod tests {
         ] {
             assert_eq!(certificate_address(address, &keys).is_ok(), accepted, "{address}");
         }
+    }
+
+    #[cfg(feature = "sandbox")]
+    #[test]
+    fn m12_a_unit_that_cannot_be_read_does_not_hide_the_others() {
+        let unit = |order: &str, value: &str| serde_json::json!({"custom_id": order, "amount": {"currency_code": "EUR", "value": value}});
+        let content = serde_json::json!({
+            "id": "WH-1", "event_type": "CHECKOUT.ORDER.APPROVED",
+            "resource": {"id": "O-1", "purchase_units": [unit("A-1", "much"), unit("A-2", "19.99")]},
+        });
+        let (keys, now) = (PROVIDER.sandbox.generate(), UnixSeconds(1_767_225_600));
+        let payload = crate::sandbox::Payload {
+            content: content.to_string(),
+            event_id: "1".to_owned(),
+            sent_at: now,
+            path: "/".to_owned(),
+        };
+        let request = PROVIDER.sandbox.sign(&keys, &payload).unwrap();
+        let raw = RawCallback::new("a", PROVIDER.name, "POST", "/", request.headers, request.body);
+        let credentials =
+            crate::callback::Credentials { key_sets: vec![KeySet::new("k", keys.key_set.clone())] };
+        let read = PROVIDER.read(&PROVIDER.verify(&raw, &credentials, now).unwrap()).unwrap();
+        let told: Vec<_> = read.events.iter().map(|event| event.subject_id.as_deref()).collect();
+        assert_eq!((told, read.unreadable.len()), (vec![Some("A-2")], 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::{Covers, CredentialField, MappingError, Normalise, Provider, Rail, Verify};
+use super::{Covers, CredentialField, EachEvent, MappingError, Normalise, Provider, Rail, Verify};
 use crate::callback::json::Json;
 use crate::callback::signature::{RsaHash, RsaKey, require_identity};
 use crate::callback::{Answers, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
@@ -39,7 +39,7 @@ pub static PROVIDER: Provider = Provider {
     verify: Verify::Coded(verify),
     readable: |keys| RsaKey::configured(keys, PUBLIC_KEY).map(drop),
     addressee: |keys| keys.text(APP_ID).map(|_| ()),
-    normalise: Normalise::Coded(normalise),
+    normalise: Normalise::CodedEach(normalise),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded {
         generate: || crate::sandbox::rsa_body::generate(PUBLIC_KEY, &[(APP_ID, "app_0000000000000001")]),
@@ -76,7 +76,7 @@ const KINDS: &[EventKind] = &[
     EventKind::TransferFailed,
 ];
 
-fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
+fn normalise(verified: &Verified) -> EachEvent {
     let body = Json::parse(verified.content()).map_err(|_| MappingError::Content)?;
     let notice = Notice { body: &body, received_at: verified.received_at() };
     match body.text("/type") {
@@ -93,8 +93,6 @@ struct Notice<'a> {
     body: &'a Json,
     received_at: UnixSeconds,
 }
-
-type Events = Result<Vec<PaymentEvent>, MappingError>;
 
 impl Notice<'_> {
     fn object(&self, name: &str) -> Option<&str> {
@@ -118,7 +116,7 @@ impl Notice<'_> {
         self.body.text(pointer)?.parse().ok().map(UnixSeconds)
     }
 
-    fn charge(&self) -> Events {
+    fn charge(&self) -> EachEvent {
         if !matches!(self.body.at("/data/object/paid"), Some(Json::Bool(true))) {
             return Err(MappingError::field("paid"));
         }
@@ -129,11 +127,11 @@ impl Notice<'_> {
         event.transaction_id = Some(charge);
         event.amount = Some(minor(self.object("amount"), &self.required("currency")?, "amount")?);
         event.occurred_at = self.time("/data/object/time_paid").or(event.occurred_at);
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
     /// A refund names its order too, but anybody's refund could name any order number: the charge leads to it.
-    fn refund(&self) -> Events {
+    fn refund(&self) -> EachEvent {
         let kind = match self.object("status") {
             Some("succeeded") => EventKind::RefundSucceeded,
             Some("pending") => EventKind::RefundPending,
@@ -147,10 +145,10 @@ impl Notice<'_> {
         event.refund_id = Some(self.required("id")?);
         event.amount = Some(minor(self.object("amount"), CURRENCY, "amount")?);
         event.occurred_at = self.time("/data/object/time_succeed").or(event.occurred_at);
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
-    fn transfer(&self) -> Events {
+    fn transfer(&self) -> EachEvent {
         let kind = match self.object("status") {
             Some("paid") => EventKind::TransferSucceeded,
             Some("failed") => EventKind::TransferFailed,
@@ -159,20 +157,20 @@ impl Notice<'_> {
         self.money_out(kind)
     }
 
-    fn red_envelope(&self) -> Events {
+    fn red_envelope(&self) -> EachEvent {
         self.money_out(EventKind::TransferSucceeded)
     }
 
-    fn money_out(&self, kind: EventKind) -> Events {
+    fn money_out(&self, kind: EventKind) -> EachEvent {
         let mut event = self.event(kind)?;
         event.subject_id = Some(self.required("order_no")?);
         event.transaction_id = Some(self.required("id")?);
         event.amount = Some(minor(self.object("amount"), &self.required("currency")?, "amount")?);
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
     /// A batch may succeed in part, so each recipient is an event.
-    fn batch(&self) -> Events {
+    fn batch(&self) -> EachEvent {
         let batch = self.required("id")?;
         let currency = self.required("currency")?;
         let recipients = self.body.members("/data/object/recipients").iter();
@@ -192,7 +190,7 @@ impl Notice<'_> {
             event.amount = Some(minor(recipient.text("/amount"), &currency, "/amount")?);
             Ok(Some(event))
         });
-        events.filter_map(Result::transpose).collect()
+        Ok(events.filter_map(Result::transpose).collect())
     }
 }
 
@@ -208,7 +206,7 @@ mod tests {
     use crate::sandbox::Payload;
 
     #[test]
-    fn each_type_means_its_events() {
+    fn m12_each_type_means_its_events() {
         let keys = PROVIDER.sandbox.generate();
         let events = |kind: &str, object: Value| {
             let content =
@@ -220,19 +218,21 @@ mod tests {
             let credentials = Credentials { key_sets: vec![KeySet::new("k", keys.key_set.clone())] };
             match PROVIDER.accept(&raw, &credentials, UnixSeconds(9)) {
                 Err(rejection) => rejection.reason().to_owned(),
-                Ok(verified) => match PROVIDER.normalise(&verified) {
+                Ok(verified) => match PROVIDER.read(&verified) {
                     Err(_) => "error".to_owned(),
-                    Ok(events) => events
-                        .iter()
-                        .map(|event| {
+                    Ok(read) => {
+                        let told = read.events.iter().map(|event| {
                             let amount = event.amount.as_ref().map_or(0, |amount| amount.amount_minor());
                             format!(
                                 "{} {} {amount};",
                                 event.kind.name(),
                                 event.subject_id.as_deref().unwrap_or("-")
                             )
-                        })
-                        .collect(),
+                        });
+                        let unreadable = (!read.unreadable.is_empty())
+                            .then(|| format!("{} unreadable", read.unreadable.len()));
+                        told.chain(unreadable).collect()
+                    }
                 },
             }
         };
@@ -243,6 +243,9 @@ mod tests {
         let row = |status: &str, transfer: &str| json!({"transfer": transfer, "amount": 3, "status": status});
         let batch = json!({"id": "18", "app": app, "currency": "cny",
             "recipients": [row("paid", "tr_1"), row("failed", "tr_2"), row("pending", "tr_3")]});
+        let odd = json!({"transfer": "tr_4", "amount": "much", "status": "paid"});
+        let partly =
+            json!({"id": "18", "app": app, "currency": "cny", "recipients": [odd, row("paid", "tr_1")]});
         for (kind, object, expected) in [
             ("charge.succeeded", charge(true, app), "payment.captured A1 100;"),
             ("charge.succeeded", charge(false, app), "error"),
@@ -255,6 +258,7 @@ mod tests {
             ("red_envelope.received", transfer("received"), "transfer.succeeded B1 7;"),
             ("red_envelope.sent", transfer("sent"), ""),
             ("batch_transfer.succeeded", batch, "transfer.succeeded tr_1 3;transfer.failed tr_2 3;"),
+            ("batch_transfer.succeeded", partly, "transfer.succeeded tr_1 3;1 unreadable"),
             ("summary.daily.available", json!({}), ""),
         ] {
             assert_eq!(events(kind, object.clone()), expected, "{kind} {object}");

@@ -2,7 +2,7 @@
 
 use super::described::described_signature;
 use super::read::{minor, rfc3339};
-use super::{MappingError, Provider};
+use super::{MappingError, Normalise, Provider};
 use crate::callback::json::Json;
 use crate::callback::{UnixSeconds, Verified};
 use crate::domain::{EventKind, Money, PaymentEvent, Reference};
@@ -59,7 +59,7 @@ const KINDS: &[EventKind] = &[
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, normalise)
+    described_signature(NAME, DESCRIPTION, KINDS, Normalise::Coded(normalise))
 }
 
 fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {

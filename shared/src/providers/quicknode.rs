@@ -15,7 +15,7 @@ use std::io::Read as _;
 use flate2::read::GzDecoder;
 
 use super::chain::node::{Emitted, emitted, quantity};
-use super::chain::watcher::{self, Watcher};
+use super::chain::watcher::{self, EachTold, Watcher};
 use super::chain::{Finality, KINDS, Network, Quantity, Told, is_known};
 use super::{Covers, CredentialField, MappingError, Normalise, Provider, Rail, Verify};
 use crate::callback::json::Json;
@@ -55,7 +55,7 @@ pub static PROVIDER: Provider = Provider {
     ],
     verify: Verify::Coded(verify),
     readable: |keys| keys.texts("secret").map(drop),
-    normalise: Normalise::Coded(watcher::normalise::<Quicknode>),
+    normalise: Normalise::CodedEach(watcher::normalise::<Quicknode>),
     inquiry: Some(watcher::inquiry::<Quicknode>()),
     #[cfg(feature = "sandbox")]
     sandbox: crate::sandbox::Sandbox::Coded { generate: sandbox::generate, sign: sandbox::sign },
@@ -119,13 +119,12 @@ impl Watcher for Quicknode {
     }
 
     /// What a message holds is up to the merchant's filter; `MAPPING.md` has one that gives the network and the logs.
-    fn told(callback: &Json) -> Result<Vec<Told<'_>>, MappingError> {
+    fn told(callback: &Json) -> EachTold<'_> {
         let Some(network) = callback.text("/network").and_then(Network::from_name) else {
             return Ok(Vec::new());
         };
         let logs = callback.members("/logs").iter();
-        let told = logs.filter_map(|log| transfer(network, log).transpose());
-        told.collect()
+        Ok(logs.filter_map(|log| transfer(network, log).transpose()).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::callback::json::Json;
 use crate::domain::{EventKind, Money, PaymentEvent, Reference};
 
 use super::described::described_signature;
-use super::{MappingError, Provider, read};
+use super::{MappingError, Normalise, Provider, read};
 
 const NAME: &str = "shopify";
 
@@ -62,7 +62,7 @@ const KINDS: &[EventKind] = &[
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, normalise)
+    described_signature(NAME, DESCRIPTION, KINDS, Normalise::Coded(normalise))
 }
 
 fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {

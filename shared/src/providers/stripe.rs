@@ -10,7 +10,7 @@ use crate::domain::{EventKind, Money, PaymentEvent, Reference};
 
 use super::described::{described_signature_and_inquiry, money_on_the_wire};
 use super::read::rfc3339;
-use super::{MappingError, Provider};
+use super::{EachEvent, MappingError, Normalise, Provider};
 
 const NAME: &str = "stripe";
 
@@ -84,10 +84,10 @@ const KINDS: &[EventKind] = &[
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature_and_inquiry(NAME, DESCRIPTION, KINDS, normalise, thin::INQUIRY)
+    described_signature_and_inquiry(NAME, DESCRIPTION, KINDS, Normalise::CodedEach(normalise), thin::INQUIRY)
 }
 
-fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
+fn normalise(verified: &Verified) -> EachEvent {
     let event = Json::parse(verified.content()).map_err(|_| MappingError::Content)?;
     // A thin event carries no object, only what to ask about: it moves nothing by itself.
     let (Some(type_name), Some(json)) = (event.text("/type"), event.at("/data/object")) else {
@@ -104,11 +104,11 @@ struct Object<'a> {
 }
 
 impl Object<'_> {
-    fn read(&self, type_name: &str) -> Result<Vec<PaymentEvent>, MappingError> {
+    fn read(&self, type_name: &str) -> EachEvent {
         let object = self;
         let read = match type_name.split_once('.') {
             Some(("payment_intent", what)) => object.payment_intent(what)?,
-            Some(("charge", "refunded")) => return object.embedded_refunds(),
+            Some(("charge", "refunded")) => return Ok(object.embedded_refunds()),
             Some(("charge", "refund.updated")) | Some(("refund", _)) => Some(object.refund()?),
             Some(("charge", what)) => match what.strip_prefix("dispute.") {
                 Some(what) => object.dispute(what)?,
@@ -120,7 +120,7 @@ impl Object<'_> {
             Some(("payout", what)) => object.payout(what)?,
             _ => None,
         };
-        Ok(read.into_iter().collect())
+        Ok(read.into_iter().map(Ok).collect())
     }
 
     fn payment_intent(&self, what: &str) -> Result<Option<PaymentEvent>, MappingError> {
@@ -175,7 +175,7 @@ impl Object<'_> {
 
     /// `charge.refunded` tells only the sum so far. Its refunds are facts of their own, with ids, in API versions
     /// that embed them; in later ones `refund.*` tells them.
-    fn embedded_refunds(&self) -> Result<Vec<PaymentEvent>, MappingError> {
+    fn embedded_refunds(&self) -> Vec<Result<PaymentEvent, MappingError>> {
         let refunds = self.json.members("/refunds/data").iter();
         refunds
             .map(|json| {

@@ -4,10 +4,10 @@
 use crate::callback::UnixSeconds;
 use crate::callback::json::Json;
 
-use super::chain::watcher::{self, Watcher};
+use super::chain::watcher::{self, EachTold, Watcher};
 use super::chain::{Finality, KINDS, Network, Quantity, Told};
 use super::described::described_signature_and_inquiry;
-use super::{MappingError, Provider};
+use super::{Normalise, Provider};
 
 const NAME: &str = "tatum";
 
@@ -44,7 +44,7 @@ signed = "{body}"
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    let normalise = watcher::normalise::<Tatum>;
+    let normalise = Normalise::CodedEach(watcher::normalise::<Tatum>);
     described_signature_and_inquiry(NAME, DESCRIPTION, KINDS, normalise, watcher::inquiry::<Tatum>())
 }
 
@@ -54,7 +54,7 @@ impl Watcher for Tatum {
     const NAME: &'static str = NAME;
 
     /// Notifications do not say whether a block is final, so that every transfer is asked about.
-    fn told(callback: &Json) -> Result<Vec<Told<'_>>, MappingError> {
+    fn told(callback: &Json) -> EachTold<'_> {
         let told = || {
             let kind = callback.text("/subscriptionType")?;
             let known = matches!(kind, "ADDRESS_EVENT" | "INCOMING_FUNGIBLE_TX");
@@ -74,7 +74,7 @@ impl Watcher for Tatum {
             })
             .filter(|_| known && incoming)
         };
-        Ok(told().into_iter().collect())
+        Ok(told().into_iter().map(Ok).collect())
     }
 }
 

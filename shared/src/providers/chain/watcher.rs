@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::callback::json::Json;
 use crate::callback::{KeySet, RawCallback, Verified};
 use crate::domain::PaymentEvent;
-use crate::providers::{FetchRequest, Inquiry, MappingError};
+use crate::providers::{EachEvent, FetchRequest, Inquiry, MappingError};
 
 use super::node::{question, transaction, transfers};
 use super::{Finality, Network, Told, Transfer};
@@ -25,16 +25,20 @@ pub trait Watcher {
     ///
     /// # Errors
     /// [`MappingError`] when the callback is not what the watcher documents.
-    fn told(callback: &Json) -> Result<Vec<Told<'_>>, MappingError>;
+    fn told(callback: &Json) -> EachTold<'_>;
 }
 
-/// The events of a callback.
+/// The transfers of a callback, each with what hinders its reading.
+pub type EachTold<'a> = Result<Vec<Result<Told<'a>, MappingError>>, MappingError>;
+
+/// The events of a callback, each with what hinders its reading: something that the watcher does not document, or that
+/// contradicts the table of tokens.
 ///
 /// # Errors
-/// [`MappingError`] when the callback is not what the watcher documents, or contradicts the table of tokens.
-pub fn normalise<W: Watcher>(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
-    let found = of_known_tokens::<W>(verified.raw())?;
-    Ok(found.iter().map(|transfer| transfer.event(W::NAME, verified.received_at())).collect())
+/// [`MappingError`] when the callback as a whole is not what the watcher documents.
+pub fn normalise<W: Watcher>(verified: &Verified) -> EachEvent {
+    let event = |transfer: Transfer| transfer.event(W::NAME, verified.received_at());
+    Ok(of_known_tokens::<W>(verified.raw())?.into_iter().map(|found| found.map(event)).collect())
 }
 
 /// How the nodes of the account are asked about transfers that are not final when they are told.
@@ -87,7 +91,8 @@ type Groups = BTreeMap<(Network, String), BTreeSet<String>>;
 /// The transactions of a callback that are not final, and who received in them.
 fn unsettled<W: Watcher>(raw: &RawCallback) -> Result<Groups, MappingError> {
     let mut groups = Groups::new();
-    for transfer in of_known_tokens::<W>(raw)? {
+    // What cannot be read keeps the whole callback where it is seen; the others are asked about all the same.
+    for transfer in of_known_tokens::<W>(raw)?.into_iter().flatten() {
         if transfer.finality == Finality::Unconfirmed {
             groups.entry((transfer.network, transfer.hash)).or_default().insert(transfer.to);
         }
@@ -95,11 +100,13 @@ fn unsettled<W: Watcher>(raw: &RawCallback) -> Result<Groups, MappingError> {
     Ok(groups)
 }
 
-fn of_known_tokens<W: Watcher>(raw: &RawCallback) -> Result<Vec<Transfer>, MappingError> {
+type EachTransfer = Result<Vec<Result<Transfer, MappingError>>, MappingError>;
+
+fn of_known_tokens<W: Watcher>(raw: &RawCallback) -> EachTransfer {
     let body = W::body(raw).ok_or(MappingError::Content)?;
     let callback = Json::parse(&body).map_err(|_| MappingError::Content)?;
     let told = W::told(&callback)?;
-    told.iter().filter_map(|told| told.transfer().transpose()).collect()
+    Ok(told.into_iter().filter_map(|told| told.and_then(|told| told.transfer()).transpose()).collect())
 }
 
 #[cfg(test)]

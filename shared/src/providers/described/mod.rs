@@ -39,9 +39,6 @@ pub(super) use vocabulary::normalise_vocabulary;
 
 use grammar::{CoversRule, Grammar, PartCheck};
 
-/// Reads the events out of a proved callback in code, for a provider whose description covers its signature alone.
-pub type CodedNormalise = fn(&Verified) -> Result<Vec<PaymentEvent>, MappingError>;
-
 /// A provider's description, checked: it cannot say "no signature", "no key" or "unknown kind".
 #[derive(Debug)]
 pub struct Description {
@@ -332,9 +329,9 @@ pub(super) fn described_signature(
     name: &str,
     text: &str,
     events: &'static [EventKind],
-    normalise: CodedNormalise,
+    normalise: Normalise,
 ) -> &'static Provider {
-    leaked(signature(name, text).provider(events, Normalise::Coded(normalise), None))
+    leaked(signature(name, text).provider(events, normalise, None))
 }
 
 /// The same for a provider that has to be asked about some of its callbacks.
@@ -345,10 +342,10 @@ pub(super) fn described_signature_and_inquiry(
     name: &str,
     text: &str,
     events: &'static [EventKind],
-    normalise: CodedNormalise,
+    normalise: Normalise,
     inquiry: Inquiry,
 ) -> &'static Provider {
-    leaked(signature(name, text).provider(events, Normalise::Coded(normalise), Some(inquiry)))
+    leaked(signature(name, text).provider(events, normalise, Some(inquiry)))
 }
 
 fn signature(name: &str, text: &str) -> &'static Description {

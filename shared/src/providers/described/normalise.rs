@@ -5,7 +5,7 @@ use crate::callback::{Rejection, Verified};
 use crate::domain::money::Currency;
 use crate::domain::{EventKind, Money, MoneyError, PaymentEvent, Reference};
 
-use super::super::MappingError;
+use super::super::{EachEvent, MappingError};
 use super::event_rules::{AmountRule, AmountUnit, EventsRule, FactsRule, TypeRule};
 use super::grammar::Grammar;
 use super::place::Place;
@@ -33,9 +33,6 @@ pub(super) fn normalise(grammar: &Grammar, provider: &str, verified: &Verified) 
     }
     Ok(events)
 }
-
-/// What is read of a content that may hold several events: one that cannot be read does not hide the others.
-pub(super) type EachEvent = Result<Vec<Result<PaymentEvent, MappingError>>, MappingError>;
 
 /// The events that one table reads from the content.
 pub(super) fn read(

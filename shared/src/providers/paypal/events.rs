@@ -3,8 +3,8 @@
 use crate::callback::json::Json;
 use crate::callback::{UnixSeconds, Verified};
 use crate::domain::{EventKind, Money, PaymentEvent, Reference};
-use crate::providers::MappingError;
 use crate::providers::read::{major, rfc3339};
+use crate::providers::{EachEvent, MappingError};
 
 /// Every kind that it tells.
 pub(super) const KINDS: &[EventKind] = &[
@@ -29,9 +29,7 @@ pub(super) const KINDS: &[EventKind] = &[
     EventKind::TokenRevoked,
 ];
 
-type Events = Result<Vec<PaymentEvent>, MappingError>;
-
-pub(super) fn normalise(verified: &Verified) -> Events {
+pub(super) fn normalise(verified: &Verified) -> EachEvent {
     use EventKind as K;
     let message = Json::parse(verified.content()).map_err(|_| MappingError::Content)?;
     let event_type = required(&message, "/event_type")?;
@@ -127,19 +125,19 @@ impl<'a> Notice<'a> {
         references
     }
 
-    fn checkout(&self, kind: EventKind) -> Events {
+    fn checkout(&self, kind: EventKind) -> EachEvent {
         let order =
             self.text("/id").or(self.text("/order_id")).ok_or_else(|| MappingError::field("/resource/id"))?;
         let units = self.resource.members("/purchase_units");
         if units.len() < 2 {
             let unit = units.first().unwrap_or(&Json::Null);
-            return Ok(vec![self.purchase_unit(kind, unit, order, self.id.to_owned())?]);
+            return Ok(vec![self.purchase_unit(kind, unit, order, self.id.to_owned())]);
         }
         let with_key = |(index, unit)| self.purchase_unit(kind, unit, order, format!("{}:{index}", self.id));
-        let mut events = units.iter().enumerate().map(with_key).collect::<Result<Vec<_>, _>>()?;
         // A unit that names no order of ours gives nothing to hold on to; its capture will.
-        events.retain(|event| event.subject_id.is_some() || !event.references.is_empty());
-        Ok(events)
+        let is_held = |event: &PaymentEvent| event.subject_id.is_some() || !event.references.is_empty();
+        let events = units.iter().enumerate().map(with_key);
+        Ok(events.filter(|event| event.as_ref().map_or(true, is_held)).collect())
     }
 
     fn purchase_unit(
@@ -164,7 +162,7 @@ impl<'a> Notice<'a> {
         Ok(event)
     }
 
-    fn payment(&self, kind: EventKind) -> Events {
+    fn payment(&self, kind: EventKind) -> EachEvent {
         let id = self.own_id()?;
         let mut event = self.event(kind, self.id);
         // A subscription's sales all carry the subscription's `custom`: only an invoice number tells them apart.
@@ -185,11 +183,11 @@ impl<'a> Notice<'a> {
             self.text("/parent_payment"),
         ]);
         event.occurred_at = self.text("/create_time").and_then(rfc3339).or(self.created_at);
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
     /// A refund may carry an invoice number of its own, so it finds the order by what it refunds.
-    fn refund(&self, kind: EventKind) -> Events {
+    fn refund(&self, kind: EventKind) -> EachEvent {
         let refunded = self
             .text("/sale_id")
             .or(self.text("/capture_id"))
@@ -210,10 +208,10 @@ impl<'a> Notice<'a> {
             amount => Some(money(amount.unwrap_or(&Json::Null), "/resource/amount")?),
         };
         event.occurred_at = self.text("/create_time").and_then(rfc3339).or(self.created_at);
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
-    fn dispute(&self) -> Events {
+    fn dispute(&self) -> EachEvent {
         let dispute = self.text("/dispute_id").or(self.text("/id"));
         let dispute = dispute.ok_or_else(|| MappingError::field("/resource/dispute_id"))?;
         let kind = self.dispute_kind()?;
@@ -241,7 +239,7 @@ impl<'a> Notice<'a> {
             if let Some(outcome) = self.text("/dispute_outcome/outcome_code") {
                 outcome.clone_into(&mut event.provider_status);
             }
-            event
+            Ok(event)
         };
         Ok(transactions.iter().enumerate().map(event_of).collect())
     }
@@ -262,14 +260,14 @@ impl<'a> Notice<'a> {
         }
     }
 
-    fn named(&self, kind: EventKind, pointer: &str) -> Events {
+    fn named(&self, kind: EventKind, pointer: &str) -> EachEvent {
         let mut event = self.event(kind, self.id);
         let id = self.text(pointer).ok_or_else(|| MappingError::field(format!("/resource{pointer}")))?;
         event.subject_id = Some(id.to_owned());
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
-    fn payout(&self, kind: EventKind) -> Events {
+    fn payout(&self, kind: EventKind) -> EachEvent {
         let item =
             self.text("/payout_item_id").ok_or_else(|| MappingError::field("/resource/payout_item_id"))?;
         let mut event = self.event(kind, self.id);
@@ -282,7 +280,7 @@ impl<'a> Notice<'a> {
         if let Some(status) = self.text("/transaction_status") {
             status.clone_into(&mut event.provider_status);
         }
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
     fn own_id(&self) -> Result<&'a str, MappingError> {

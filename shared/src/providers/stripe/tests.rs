@@ -20,10 +20,14 @@ fn tag(secret: &str, time: &str, body: &str) -> String {
     hex::encode(hmac_tag(HmacHash::Sha256, secret.as_bytes(), &[time.as_bytes(), b".", body.as_bytes()]))
 }
 
-fn read(event: &Value) -> Result<Vec<PaymentEvent>, MappingError> {
+fn verified(event: &Value) -> Verified {
     let (body, time) = (event.to_string(), NOW.0.to_string());
     let header = format!("t={time},v1={}", tag(SECRET, &time, &body));
-    provider().normalise(&verify(&body, &header, json!({"secret": SECRET})).unwrap())
+    verify(&body, &header, json!({"secret": SECRET})).unwrap()
+}
+
+fn read(event: &Value) -> Result<Vec<PaymentEvent>, MappingError> {
+    provider().normalise(&verified(event))
 }
 
 fn event(type_name: &str, object: Value) -> Value {
@@ -198,6 +202,17 @@ fn refund_objects_are_the_facts() {
              + refund.pending 6.00 EUR pi_1 A-1 re_2 stripe:ch_1 stripe:pi_1",
         ),
     ]);
+}
+
+#[test]
+fn m12_a_refund_that_cannot_be_read_does_not_hide_the_others() {
+    let refund = |id: &str, status: &str| json!({"id": id, "amount": 500, "currency": "eur", "charge": "ch_1", "status": status});
+    let refunds = json!([refund("re_1", "odd"), refund("re_2", "succeeded")]);
+    let charge = json!({"id": "ch_1", "payment_intent": "pi_1", "refunds": {"data": refunds}});
+    let read = provider().read(&verified(&event("charge.refunded", charge))).unwrap();
+    let told: Vec<String> = read.events.iter().map(line).collect();
+    assert_eq!(told, ["refund.succeeded 5.00 EUR pi_1 - re_2 stripe:ch_1 stripe:pi_1"]);
+    assert_eq!(read.unreadable, [MappingError::field("/data/object/status")]);
 }
 
 #[test]

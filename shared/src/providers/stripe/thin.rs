@@ -97,7 +97,10 @@ fn normalise(answer: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
         ("checkout.session", "complete") => "checkout.session.completed",
         _ => return Ok(Vec::new()),
     };
-    Object { json: &json, event: &event, received_at: answer.received_at() }.read(type_name)
+    Object { json: &json, event: &event, received_at: answer.received_at() }
+        .read(type_name)?
+        .into_iter()
+        .collect()
 }
 
 #[cfg(test)]

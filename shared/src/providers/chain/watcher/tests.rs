@@ -179,6 +179,33 @@ fn alchemy_tells_transfers_that_a_block_has_or_has_lost() {
     }
 }
 
+/// One transfer of a batch is malformed: the other one is told and asked about, and the callback is kept for the first.
+#[test]
+fn m12_a_transfer_that_cannot_be_read_does_not_hide_the_others() {
+    for (name, list, broken) in [
+        ("alchemy", "/event/activity", "/log/logIndex"),
+        ("moralis", "/erc20Transfers", "/logIndex"),
+        ("quicknode", "/logs", "/logIndex"),
+    ] {
+        let bench = Bench::new(name);
+        let mut content = bench.payload("paid");
+        if name == "moralis" {
+            content["confirmed"] = json!(false);
+        }
+        let transfers = content.pointer_mut(list).and_then(Value::as_array_mut).unwrap();
+        let mut malformed = transfers[0].clone();
+        *malformed.pointer_mut(broken).unwrap() = json!("none");
+        transfers.insert(0, malformed);
+        let verified = bench.verified(&content);
+        let read = bench.provider.read(&verified).unwrap();
+        let told: Vec<_> = read.events.iter().map(summary).collect();
+        assert_eq!(told, [(EventKind::PaymentPending, "12.500000 USDT".to_owned())], "{name}");
+        assert_eq!(read.unreadable, [MappingError::field(broken)], "{name}");
+        assert_eq!(bench.provider.must_ask(&verified), bench.provider.inquiry.is_some(), "{name}");
+        assert!(bench.provider.normalise(&verified).is_err(), "{name}: not all of it is read");
+    }
+}
+
 #[test]
 fn every_watcher_finds_its_order_by_the_address_alone() {
     let expected = [("alchemy", "ethereum"), ("moralis", "bsc"), ("quicknode", "polygon"), ("tatum", "tron")];
