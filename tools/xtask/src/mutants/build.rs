@@ -20,6 +20,7 @@ const SKIPPED_FOLDERS: &[&str] = &[".git", "node_modules", "target", "paybell-da
 const ROUNDS_MAX: usize = 12;
 /// The switches, in the crate that is mutated.
 const SWITCH: &str = include_str!("switch.rs");
+const SWITCH_FILE: &str = "shared/src/mutant.rs";
 const CRATE_ROOT: &str = "shared/src/lib.rs";
 
 /// What was compiled.
@@ -40,7 +41,7 @@ pub fn build(root: &Path, tree: &Path, mutants: &[Mutant]) -> Result<Built, Step
     copy_folder(root, tree, mutants)?;
     let lib = fs::read_to_string(root.join(CRATE_ROOT))?;
     write_if_other(&tree.join(CRATE_ROOT), format!("{lib}\n#[doc(hidden)]\npub mod mutant;\n"))?;
-    write_if_other(&tree.join("shared/src/mutant.rs"), SWITCH)?;
+    write_if_other(&tree.join(SWITCH_FILE), SWITCH)?;
     let mut by_file: BTreeMap<&str, Vec<&Mutant>> = BTreeMap::new();
     for mutant in mutants {
         by_file.entry(&mutant.file).or_default().push(mutant);
@@ -176,7 +177,7 @@ fn compile(tree: &Path) -> Result<(Programs, Vec<CompileError>), StepError> {
         "--package=paybell-conformance",
         "--features=paybell-shared/sandbox",
         "--lib",
-        "--test=conformance",
+        "--test=*",
     ];
     let target = tree.with_file_name("build");
     let command = Cargo::new(tree, &arguments).env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "1");
@@ -223,9 +224,16 @@ fn read_error(message: &Value) -> Option<CompileError> {
     })
 }
 
-/// Copies what differs, so that the compiler's own memory of what has changed stays right.
+/// Copies what differs, so that the compiler's own memory of what has changed stays right, and removes what is gone.
 fn copy_folder(from: &Path, to: &Path, mutants: &[Mutant]) -> io::Result<()> {
     fs::create_dir_all(to)?;
+    for entry in fs::read_dir(to)? {
+        let copy = entry?.path();
+        let is_gone = copy.file_name().is_some_and(|name| !from.join(name).exists());
+        if is_gone && !copy.ends_with(SWITCH_FILE) {
+            if copy.is_dir() { fs::remove_dir_all(&copy)? } else { fs::remove_file(&copy)? }
+        }
+    }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (name, kind) = (entry.file_name(), entry.file_type()?);

@@ -98,8 +98,7 @@ fn test(root: &Path, options: &Options) -> Result<usize, StepError> {
     }
     print_counts(&all);
     println!("{} s", started.elapsed().as_secs());
-    let survivors = all.iter().filter(|(_, fate)| matches!(fate, Fate::Survived | Fate::Unreached));
-    Ok(known::unknown(root, survivors.map(|(mutant, _)| *mutant))?)
+    Ok(known::unknown(root, &mutants, &all)?)
 }
 
 fn print_counts(all: &[(&Mutant, Fate)]) {

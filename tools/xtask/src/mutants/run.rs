@@ -126,7 +126,7 @@ impl Reach {
         self.tests.len()
     }
 
-    /// What comes of every mutant of `numbers`; tests are run for at most `budget` of a mutant.
+    /// What comes of every mutant of `mutants`; tests are run for at most `budget` of a mutant.
     ///
     /// # Errors
     /// As running programs.

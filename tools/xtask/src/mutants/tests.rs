@@ -95,7 +95,9 @@ fn a_condition_with_let_has_no_other_operator() {
 
 #[test]
 fn what_is_listed_is_read_with_its_bars() {
-    let text = "| File | Mutant | Why |\n| `shared/a.rs` | `replace \\|\\| with && in f` | equivalent |\n";
+    let text = "| File | Mutant | Why |\n| `shared/a.rs` | `replace \\|\\| with && in f` | equivalent |\n\
+        | File | Killed | Survived | Unreached |\n| `shared/a.rs` | 5 | 2 | 0 |\n";
     let listed = known::read(text);
+    assert_eq!(listed.len(), 1, "a row of figures is no survivor");
     assert_eq!(listed[&("shared/a.rs".to_owned(), "replace || with && in f".to_owned())], 1);
 }
