@@ -293,4 +293,37 @@ mod tests {
         wipe(&mut fields);
         assert_eq!(fields, json!({"a": "", "b": ["", {"c": ""}], "d": 1, "e": null}));
     }
+
+    fn set(fields: Value) -> KeySet {
+        KeySet::new("k", fields.as_object().unwrap().clone())
+    }
+
+    #[test]
+    fn a_fetched_key_stands_beside_those_that_are_there() {
+        let set = set(json!({"certificates": {"a": "A"}}));
+        let both = set.with_key("certificates", Some("b"), json!("B"));
+        assert_eq!(both.keys_by_id("certificates"), Ok(vec![("a", "A"), ("b", "B")]));
+        let only = set.with_key("others", Some("b"), json!("B"));
+        assert_eq!(only.keys_by_id("others"), Ok(vec![("b", "B")]));
+        assert_eq!(set.with_key("one", None, json!("B")).text("one"), Ok("B"));
+    }
+
+    #[test]
+    fn f3_a_blank_key_among_others_is_a_half_configured_check() {
+        for keys in [json!({"a": "A", "b": " "}), json!({"a": ""}), json!({"a": 1}), json!(["A"]), json!("A")]
+        {
+            let outcome = set(json!({ "keys": keys })).keys_by_id("keys").err();
+            assert_eq!(outcome, Some(Rejection::unconfigured("keys")), "{keys}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_given_in_place_or_as_its_text() {
+        let document = |value: Value| set(json!({ "keys": value })).document("keys");
+        assert_eq!(document(json!({"a": 1})), document(json!("{\"a\": 1}")));
+        assert!(document(json!({"a": 1})).is_ok());
+        for value in [json!("[1]"), json!([1]), json!("{\"a\": 1, \"a\": 2}"), json!(1), json!("{")] {
+            assert_eq!(document(value.clone()), Err(Rejection::unconfigured("keys")), "{value}");
+        }
+    }
 }

@@ -165,6 +165,19 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_has_so_many_parts_and_covers_so_many_headers() {
+        let parts = |count: usize| (0..count).map(|part| format!("p{part}=1")).collect::<Vec<_>>().join(",");
+        assert!(Signature::parse(&parts(PARTS_MAX)).is_ok());
+        assert_eq!(Signature::parse(&parts(PARTS_MAX + 1)).err(), Some(Rejection::malformed("signature")));
+        let covered = |count: usize| {
+            let text = format!("h={}", vec!["x-a"; count].join(" "));
+            Signature::parse(&text).unwrap().covered_headers().map(|names| names.len())
+        };
+        assert_eq!(covered(COVERED_HEADERS_MAX), Ok(COVERED_HEADERS_MAX));
+        assert_eq!(covered(COVERED_HEADERS_MAX + 1), Err(Rejection::malformed("signature")));
+    }
+
+    #[test]
     fn the_stronger_code_decides_and_nothing_is_read_twice() {
         let v1 = code("1800000000.x-a x-b.1.2.{}");
         let v0 = code("1800000000.{}");

@@ -3,6 +3,9 @@
 mod events;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+#[cfg(test)]
+#[cfg(feature = "sandbox")]
+mod tests;
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};

@@ -13,7 +13,7 @@ use paybell_shared::providers::{Provider, Registry, Reply};
 use paybell_shared::sandbox::payload::{exchanges, sign_payload, simulated_facts};
 use paybell_shared::sandbox::request::raw_callback;
 use paybell_shared::sandbox::vector::{Verdict, judge};
-use paybell_shared::sandbox::{ProviderApi, SandboxKeys, SignedRequest, SimulatedFacts};
+use paybell_shared::sandbox::{Payload, ProviderApi, SandboxKeys, SignedRequest, SimulatedFacts, render};
 
 /// The time of receipt in all cases: 2026-01-01T00:00:00Z.
 pub const NOW: UnixSeconds = UnixSeconds(1_767_225_600);
@@ -119,6 +119,19 @@ impl Case {
     /// The template of a payload.
     pub fn template(&self, payload: &str) -> &str {
         self.provider.payload_template(payload).expect("the provider has the payload")
+    }
+
+    /// What the provider tells with a payload, before it is signed in the provider's own form.
+    pub fn content(&self, payload: &str) -> String {
+        render(self.template(payload), &self.facts(payload, NOW), &self.keys)
+            .expect("the template is complete")
+    }
+
+    /// A content as the provider would sign it at [`NOW`].
+    pub fn signed(&self, content: String) -> SignedRequest {
+        let facts = self.facts(self.main(), NOW);
+        let payload = Payload { content, event_id: facts.event_id, sent_at: NOW, path: facts.path };
+        self.provider.sandbox.sign(&self.keys, &payload).expect("the sandbox signs every content")
     }
 
     /// The request as the callback function sees it.

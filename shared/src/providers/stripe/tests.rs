@@ -223,6 +223,7 @@ fn disputes_read_by_status() {
     check(&[
         ("charge.dispute.created", dispute("needs_response"), &format!("dispute.opened {told}")),
         ("charge.dispute.updated", dispute("under_review"), &format!("dispute.opened {told}")),
+        ("charge.dispute.closed", dispute("prevented"), "nothing"),
         ("charge.dispute.closed", dispute("won"), &format!("dispute.won {told}")),
         ("charge.dispute.closed", dispute("warning_closed"), &format!("dispute.won {told}")),
         ("charge.dispute.closed", dispute("lost"), &format!("dispute.lost {told}")),

@@ -175,3 +175,14 @@ fn amounts_are_asked_for_and_believed_only_about_what_was_asked() {
         assert!(!PROVIDER.must_ask(&verify(&signed(&keys, &body, "/hook"), &own, NOW).unwrap()), "{quiet}");
     }
 }
+
+#[test]
+fn a_signature_covers_so_many_headers() {
+    let covered = |count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("x-{number}")).collect();
+        let header = json!({ "tl_headers": names.join(",") }).to_string();
+        signed_headers(&Json::parse(header.as_bytes()).unwrap()).map(|names| names.len())
+    };
+    assert_eq!(covered(HEADERS_MAX), Ok(HEADERS_MAX));
+    assert_eq!(covered(HEADERS_MAX + 1), Err(Rejection::malformed("signature")));
+}

@@ -6,7 +6,7 @@ use paybell_shared::domain::PaymentEvent;
 use paybell_shared::sandbox::SignedRequest;
 use serde_json::{Value, json};
 
-use super::{signed, told};
+use super::told;
 
 /// Texts that two canonical forms write in different ways.
 const TEXTS: &[&str] = &[
@@ -32,12 +32,12 @@ fn f14_a_new_field_changes_nothing_whatever_stands_in_it() {
     for case in cases() {
         let document = told(case);
         let Value::Object(members) = &document else { continue };
-        let genuine = events(case, &signed(case, document.to_string()));
+        let genuine = events(case, &case.signed(document.to_string()));
         for name in ["a_new_field", "zz_new_field"] {
             for text in TEXTS {
                 let mut members = members.clone();
                 members.insert(name.to_owned(), json!(text));
-                let with_more = events(case, &signed(case, Value::Object(members).to_string()));
+                let with_more = events(case, &case.signed(Value::Object(members).to_string()));
                 tried += 1;
                 if with_more != genuine {
                     let outcome = with_more.err().unwrap_or_else(|| "other events".to_owned());

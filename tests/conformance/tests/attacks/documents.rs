@@ -6,7 +6,7 @@ use paybell_shared::sandbox::SignedRequest;
 use paybell_shared::sandbox::vector::Verdict;
 use serde_json::Value;
 
-use super::{is_accepted, signed, told};
+use super::{is_accepted, told};
 
 fn with_body(request: &SignedRequest, body: String) -> SignedRequest {
     SignedRequest { body: body.into_bytes(), ..request.clone() }
@@ -135,7 +135,7 @@ fn f13_a_member_that_stands_twice_is_never_read() {
                     text.replacen('{', &format!("{{{again},"), 1),
                     format!("{},{again}}}", text.strip_suffix('}').unwrap()),
                 ] {
-                    let request = signed(case, changed);
+                    let request = case.signed(changed);
                     // Some protocols are signed in a form of their own, in which the sandbox writes the member once.
                     let as_written = String::from_utf8_lossy(&request.body).matches(&again).count() >= count;
                     let verdict = case.judge(&request);

@@ -71,6 +71,15 @@ impl Bench {
         (events, self.provider.must_ask(&verified))
     }
 
+    /// The only event of the `paid` callback with a change.
+    fn first(&self, change: impl Fn(&mut Value)) -> PaymentEvent {
+        let mut content = self.payload("paid");
+        change(&mut content);
+        let mut events = self.provider.normalise(&self.verified(&content)).unwrap();
+        assert_eq!(events.len(), 1, "{content}");
+        events.remove(0)
+    }
+
     fn answered(&self, answer: &Value) -> Result<Vec<PaymentEvent>, MappingError> {
         let fetched = Fetched::new(200, answer.to_string().into_bytes(), NOW);
         let about = self.verified(&self.payload("paid"));
@@ -203,6 +212,56 @@ fn m12_a_transfer_that_cannot_be_read_does_not_hide_the_others() {
         assert_eq!(read.unreadable, [MappingError::field(broken)], "{name}");
         assert_eq!(bench.provider.must_ask(&verified), bench.provider.inquiry.is_some(), "{name}");
         assert!(bench.provider.normalise(&verified).is_err(), "{name}: not all of it is read");
+    }
+}
+
+/// Names and chain ids of every main network, and the contract of USDC there.
+const NETWORKS: [(&str, &str, &str, &str, &str); 7] = [
+    ("arbitrum", "0xa4b1", "ARB_MAINNET", "arb-one-mainnet", "0xaf88d065e77c8cc2239327c5edb3a432268e5831"),
+    ("avalanche", "0xa86a", "AVAX_MAINNET", "avax-mainnet", "0xb97ef9ef8734c71904d8002f8b6bc66dd9c48a6e"),
+    ("base", "0x2105", "BASE_MAINNET", "base-mainnet", "0x833589fcd6edb6e08f4c7c32d4f71b54bda02913"),
+    ("bsc", "0x38", "BNB_MAINNET", "bsc-mainnet", "0x8ac76a51cc950d9822d68b83fe1ad97b32cd580d"),
+    ("ethereum", "0x1", "ETH_MAINNET", "ethereum-mainnet", "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"),
+    ("optimism", "0xa", "OPT_MAINNET", "optimism-mainnet", "0x0b2c639c533813f4aa9d7837caf62653d097ff85"),
+    ("polygon", "0x89", "MATIC_MAINNET", "polygon-mainnet", "0x3c499c542cef5e3811e1192ce70d8cc03d5c3359"),
+];
+
+#[test]
+fn every_network_is_known_by_each_watchers_name_of_it() {
+    let [alchemy, moralis, tatum] = ["alchemy", "moralis", "tatum"].map(Bench::new);
+    let receiver = "0x00000000000000000000000000000000000000a1";
+    for (network, chain_id, of_alchemy, of_tatum, contract) in NETWORKS {
+        let decimals = if network == "bsc" { 18 } else { 6 };
+        let told = [
+            alchemy.first(|content| {
+                content["event"]["network"] = json!(of_alchemy);
+                let activity = &mut content["event"]["activity"][0];
+                activity["rawContract"] =
+                    json!({"rawValue": "0x1", "address": contract, "decimals": decimals});
+                activity["log"]["address"] = json!(contract);
+                activity["toAddress"] = json!(receiver);
+            }),
+            moralis.first(|content| {
+                content["chainId"] = json!(chain_id);
+                let transfer = &mut content["erc20Transfers"][0];
+                transfer["contract"] = json!(contract);
+                transfer["tokenDecimals"] = json!(decimals.to_string());
+                transfer["to"] = json!(receiver);
+            }),
+            tatum.first(|content| {
+                content["chain"] = json!(of_tatum);
+                content["asset"] = json!(contract);
+                content["address"] = json!(receiver);
+                content["txId"] = json!(format!("0x{}", "1".repeat(64)));
+                content["timestamp"] = json!(1_767_225_599_999_i64);
+            }),
+        ];
+        for event in &told {
+            let reference = Reference(format!("address:{network}:{receiver}"));
+            assert_eq!(event.references, [reference], "{network}");
+            assert_eq!(event.amount.as_ref().unwrap().currency().code(), "USDC", "{network}");
+        }
+        assert_eq!(told[2].occurred_at, Some(UnixSeconds(1_767_225_599)), "Tatum counts milliseconds");
     }
 }
 
