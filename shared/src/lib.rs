@@ -4,6 +4,7 @@
 //! - [`providers`]: one value per payment provider: its facts, `verify` and `normalise`.
 //! - [`domain`]: money, events, and the order as a fold over a set of events.
 //! - [`ports`]: what the functions need from the outside world.
+//! - [`printable`]: text of strangers that cannot steer a terminal.
 //! - [`push`]: what goes over a WebSocket.
 //! - [`refusals`]: how much unproved work one source may cause.
 //! - `aws` (feature `aws`): the ports on DynamoDB, SQS and API Gateway.
@@ -21,6 +22,7 @@ pub mod domain;
 #[cfg(feature = "https")]
 pub mod https;
 pub mod ports;
+mod printable;
 pub mod providers;
 pub mod push;
 pub mod refusals;
@@ -28,3 +30,5 @@ pub mod refusals;
 pub mod sandbox;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
+
+pub use printable::printable;

@@ -138,21 +138,17 @@ pub async fn handle(
 }
 
 /// Tells users notifications that are known already, as [`handle`] tells those of changes: first the inbox, then every
-/// open WebSocket. Telling one again is harmless.
+/// open WebSocket. Telling one again is harmless. Beside each stands the moment of writing, in milliseconds since 1970,
+/// that makes its place in the inbox; what is not done at `end` is given up.
 ///
 /// # Errors
 /// The first [`PortError`], when one of them is not in the inbox, or its user's connections cannot be looked up.
 pub async fn tell(
-    notifications: Vec<Notification>,
+    notifications: Vec<(Notification, i64)>,
     ports: &Ports,
-    clock: &dyn Clock,
-    deadline_ms: i64,
+    end: Instant,
 ) -> Result<(), PortError> {
-    let now_ms = clock.now_ms();
-    let left_ms = u64::try_from(deadline_ms.saturating_sub(now_ms)).unwrap_or_default();
-    let end = Instant::now() + Duration::from_millis(left_ms).min(INVOCATION_MAX);
-    let written_at_ms = now_ms..;
-    let outgoing = notifications.into_iter().zip(written_at_ms).enumerate();
+    let outgoing = notifications.into_iter().enumerate();
     let outgoing = outgoing.map(|(record, (notification, written_at_ms))| Outgoing {
         record,
         notification,

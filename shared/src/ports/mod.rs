@@ -125,9 +125,21 @@ pub struct InboxEntry {
     pub notification: Notification,
 }
 
-/// The cursor of a notification that is written at `written_at_ms`: cursors sort in the order of writing.
+/// Digits of the moment of writing, in milliseconds, that a cursor begins with.
+const CURSOR_DIGITS: usize = 13;
+
+/// The cursor of a notification that is written at `written_at_ms`: cursors sort in the order of writing. With an empty
+/// id it lies before everything that is written at that moment.
 pub fn inbox_cursor(written_at_ms: i64, notification_id: &str) -> String {
-    format!("{written_at_ms:013}-{notification_id}")
+    format!("{written_at_ms:0width$}-{notification_id}", width = CURSOR_DIGITS)
+}
+
+/// The moment of writing, milliseconds since 1970, of a cursor that [`inbox_cursor`] has made of a notification; `None`
+/// for any other text.
+pub fn place_ms_of_cursor(cursor: &str) -> Option<i64> {
+    let (digits, id) = cursor.split_once('-')?;
+    let well_formed = digits.len() == CURSOR_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if well_formed && !id.is_empty() { digits.parse().ok() } else { None }
 }
 
 /// How long after its moment of writing an entry may still become visible: writers' clocks differ, and a writer may be

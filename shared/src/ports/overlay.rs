@@ -1,6 +1,6 @@
 //! Orders as they would become: reads see the real ones, writes stay here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -29,6 +29,7 @@ struct Written {
     orders: BTreeMap<Subject, Order>,
     references: HashMap<(String, Reference), ReferenceRecord>,
     changes: Vec<OrderChange>,
+    parked: BTreeSet<String>,
 }
 
 impl OverlayOrders {
@@ -40,6 +41,11 @@ impl OverlayOrders {
     /// The writes of orders since the last time that this was asked, in their order.
     pub fn take_changes(&self) -> Vec<OrderChange> {
         std::mem::take(&mut self.lock().changes)
+    }
+
+    /// The ids of the events that were parked since the last time that this was asked, and were not parked before.
+    pub fn take_parked(&self) -> BTreeSet<String> {
+        std::mem::take(&mut self.lock().parked)
     }
 
     /// Keeps what is new about a reference, and says all that is known of it.
@@ -110,6 +116,11 @@ impl OrderStore for OverlayOrders {
         reference: &Reference,
         event: &PaymentEvent,
     ) -> Result<ReferenceRecord, PortError> {
+        let id = Order::event_id(event);
+        let before = self.reference(account, reference).await?;
+        if before.parked.iter().all(|known| Order::event_id(known) != id) {
+            self.lock().parked.insert(id);
+        }
         let news = ReferenceRecord { parked: vec![event.clone()], ..ReferenceRecord::default() };
         self.learn(account, reference, news).await
     }

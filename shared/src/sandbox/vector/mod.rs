@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-pub use weigh::{Outcome, check_vector, printable, read_vectors, weigh};
+pub use weigh::{Outcome, check_vector, read_vectors, weigh};
 
 /// The account in whose name vectors are checked.
 const ACCOUNT: &str = "vectors";

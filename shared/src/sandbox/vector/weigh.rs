@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::fields::differences;
 use super::{Vector, Verdict};
 use crate::callback::UnixSeconds;
+use crate::printable;
 use crate::providers::Registry;
 
 /// Reads a vector file.
@@ -100,9 +101,4 @@ fn verdict_words(verdict: &Verdict) -> String {
         Verdict::UnknownProvider => "no such provider".to_owned(),
         Verdict::Unusable(why) => format!("a vector that cannot be used ({why})"),
     }
-}
-
-/// Vectors come from anywhere: nothing in them may steer the terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }

@@ -1,10 +1,11 @@
 //! What returning a dead letter would do, found out by doing it on an overlay of the orders.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use apply_function::read;
 use paybell_shared::callback::UnixSeconds;
-use paybell_shared::domain::{Notification, Order, OrderState, Plan, notifications};
+use paybell_shared::domain::{Notification, Order, OrderState, PaymentEvent, Plan, notifications};
 use paybell_shared::ports::fold::{FoldError, perform};
 use paybell_shared::ports::{
     AccountStore, OrderChange, OrderStore, OverlayOrders, PortError, SystemClock, SystemRandom,
@@ -22,6 +23,8 @@ pub(super) struct Forecast {
     pub orders: Vec<OrderForecast>,
     /// Events that are in their orders already, or wait already for an order that names them.
     pub known_events: usize,
+    /// Events that are new and would wait for an order that names them.
+    pub waiting_events: usize,
     /// Whether it tells nothing that we act on.
     pub ignored: bool,
     /// The hosts that would be asked.
@@ -129,17 +132,27 @@ impl Forecaster {
             still_fails: reading.unreadable.map(|error| error.to_string()),
             ..Forecast::default()
         };
-        let events = reading.events.len();
+        let ids: BTreeSet<String> = reading.events.iter().map(Order::event_id).collect();
+        let mut all_taken = true;
         for plan in Plan::group(reading.verified.account(), reading.events) {
             match perform(&self.overlay, &plan, &SystemClock, &self.random).await {
                 Ok(_) => {}
                 Err(FoldError::Port(error @ PortError::Transient(_))) => return Err(error),
-                Err(error) => forecast.still_fails = Some(error.to_string()),
+                Err(error) => {
+                    forecast.still_fails = Some(error.to_string());
+                    all_taken = false;
+                }
             }
         }
-        forecast.orders = self.overlay.take_changes().into_iter().map(OrderForecast::from).collect();
-        let new: usize = forecast.orders.iter().map(|order| order.new_events.len()).sum();
-        forecast.known_events = events.saturating_sub(new);
+        let (changes, parked) = (self.overlay.take_changes(), self.overlay.take_parked());
+        // What joins an order may have been parked on the way, and other events may join along with it.
+        let joined: BTreeSet<&String> = changes.iter().flat_map(new_events).map(|(id, _)| id).collect();
+        let not_joined = ids.iter().filter(|id| !joined.contains(id));
+        let (waiting, known): (Vec<&String>, Vec<&String>) = not_joined.partition(|id| parked.contains(*id));
+        forecast.waiting_events = waiting.len();
+        // Of events that an order does not take nothing is known.
+        forecast.known_events = if all_taken { known.len() } else { 0 };
+        forecast.orders = changes.into_iter().map(OrderForecast::from).collect();
         Ok(forecast)
     }
 
@@ -159,7 +172,7 @@ impl Forecaster {
     async fn untold(&self, body: &str) -> Result<Forecast, PortError> {
         match self.records.missing(&Untold::read(body), self.now).await {
             Ok(missing) => {
-                let tells: Vec<Told> = missing.into_iter().map(Told::from).collect();
+                let tells: Vec<Told> = missing.into_iter().map(|it| Told::from(it.notification)).collect();
                 Ok(Forecast { ignored: tells.is_empty(), tells, ..Forecast::default() })
             }
             Err(UntoldError::Port(error @ PortError::Transient(_))) => Err(error),
@@ -174,17 +187,23 @@ impl Forecast {
     }
 }
 
+/// The events that a change brings into its order, by their ids.
+fn new_events(change: &OrderChange) -> impl Iterator<Item = (&String, &PaymentEvent)> {
+    let is_known = |id: &String| change.old.as_ref().is_some_and(|old| old.events.contains_key(id));
+    change.new.events.iter().filter(move |(id, _)| !is_known(id))
+}
+
 impl From<OrderChange> for OrderForecast {
-    fn from(OrderChange { old, new }: OrderChange) -> Self {
-        let is_known = |id: &String| old.as_ref().is_some_and(|old: &Order| old.events.contains_key(id));
-        let new_events = new.events.iter().filter(|(id, _)| !is_known(id));
+    fn from(change: OrderChange) -> Self {
+        let new_events = new_events(&change).map(|(_, event)| event.kind.name()).collect();
+        let OrderChange { old, new } = change;
         Self {
             account: new.subject.account.clone(),
             kind: new.subject.kind.name(),
             id: new.subject.id.clone(),
             before: old.as_ref().map(|old| Standing::from(&old.state())),
             after: Standing::from(&new.state()),
-            new_events: new_events.map(|(_, event)| event.kind.name()).collect(),
+            new_events,
             tells: notifications(old.as_ref(), &new).into_iter().map(Told::from).collect(),
         }
     }

@@ -1,7 +1,9 @@
 //! The dead letters of a deployment: taken in hand for a while, chosen, and given back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use paybell_shared::aws::subject_of_order_key;
@@ -16,6 +18,9 @@ use super::untold::Untold;
 /// How long letters are hidden from others while they are in hand. They come back by themselves when the command is
 /// killed.
 pub(super) const HIDDEN_SECONDS: u32 = 300;
+/// How long after they were taken in hand work on another one may begin. To tell one may take a minute, and it must be
+/// deleted before somebody else receives it: a delete by an old handle deletes nothing and says nothing.
+pub(super) const BEGUN_WITHIN: Duration = Duration::from_secs(HIDDEN_SECONDS as u64 - 120);
 /// Most letters of one queue that are in hand at once.
 const LETTERS_MAX: usize = 10_000;
 /// Most bytes of them.
@@ -35,17 +40,9 @@ pub enum Queue {
     Notify,
 }
 
-impl Queue {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Callbacks, Self::Hints, Self::Notify];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Callbacks => "callbacks",
-            Self::Hints => "hints",
-            Self::Notify => "notify",
-        }
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
     }
 }
 
@@ -186,7 +183,7 @@ impl Filter {
     ///
     /// # Errors
     /// [`ChoiceError`] for an id that names none or several.
-    pub fn choose(&self, letters: Vec<Letter>) -> Result<Vec<Letter>, ChoiceError> {
+    pub fn choose<'a>(&self, letters: &[&'a Letter]) -> Result<Vec<&'a Letter>, ChoiceError> {
         let mut named = BTreeSet::new();
         for id in &self.ids {
             let matching: Vec<&str> = letters
@@ -201,8 +198,9 @@ impl Filter {
                 (None, _) => return Err(ChoiceError::Several(id.clone())),
             }
         }
-        let mut chosen: Vec<Letter> = letters
-            .into_iter()
+        let mut chosen: Vec<&Letter> = letters
+            .iter()
+            .copied()
             .filter(|letter| self.ids.is_empty() || named.contains(&letter.letter.id))
             .filter(|letter| self.is_meant(letter))
             .collect();

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use paybell_shared::domain::{Currency, Money};
+use paybell_shared::printable;
 use serde_json::{Value, json};
 
 use super::forecast::{Forecast, OrderForecast, Standing, Told};
@@ -12,23 +13,20 @@ use super::{Mode, Outcome, Report};
 
 /// The report for people.
 pub(super) fn text(report: &Report) -> String {
-    let mut text = String::new();
+    let mut all = Vec::new();
     for (letter, outcome) in &report.letters {
-        let _ = writeln!(text, "{}", head(letter, report.now_ms));
-        let _ = writeln!(text, "  why: {}", letter.reason);
-        for line in lines(outcome, letter.queue) {
-            let _ = writeln!(text, "  {line}");
-        }
+        all.push(head(letter, report.now_ms));
+        all.push(format!("  why: {}", letter.reason));
+        all.extend(lines(outcome, letter.queue).iter().map(|line| format!("  {line}")));
     }
     if report.letters.is_empty() {
-        text.push_str("No dead letters.\n");
+        all.push("No dead letters.".to_owned());
     } else {
-        let _ = writeln!(text, "\n{}", summary(report));
+        all.extend([String::new(), summary(report)]);
     }
-    for note in &report.notes {
-        let _ = writeln!(text, "{note}");
-    }
-    text
+    all.extend_from_slice(&report.notes);
+    // Order ids and reasons come from callbacks, and so from anybody.
+    all.iter().map(|line| printable(line) + "\n").collect()
 }
 
 /// The report for programs.
@@ -45,7 +43,7 @@ pub(super) fn json(report: &Report) -> Result<String, serde_json::Error> {
                 Outcome::Listed => {}
                 Outcome::Forecast(forecast) => view["would"] = json!(forecast),
                 Outcome::Redone(told) => view["done"] = json!({"redone": true, "told": told}),
-                Outcome::Kept(error) => view["done"] = json!({"redone": false, "error": error}),
+                Outcome::Kept(error) => view["done"] = json!({"redone": false, "error": error.to_string()}),
                 Outcome::NotDeleted(error) => view["done"] = json!({"redone": true, "error": error}),
             }
             view
@@ -68,7 +66,7 @@ fn view(letter: &Letter) -> Value {
 }
 
 fn head(letter: &Letter, now_ms: i64) -> String {
-    let mut head = format!("{}  {}", letter.letter.id, letter.queue.name());
+    let mut head = format!("{}  {}", letter.letter.id, letter.queue);
     let order = letter.subject.as_ref().map(|subject| format!("{} {}", subject.kind.name(), subject.id));
     for part in [letter.account.as_ref(), letter.provider.as_ref(), order.as_ref()].into_iter().flatten() {
         let _ = write!(head, "  {part}");
@@ -92,7 +90,7 @@ fn lines(outcome: &Outcome, queue: Queue) -> Vec<String> {
     match outcome {
         Outcome::Listed => Vec::new(),
         Outcome::Forecast(forecast) => forecast_lines(forecast, queue),
-        Outcome::Redone(None) => vec![format!("done: is back in the queue `{}`", queue.name())],
+        Outcome::Redone(None) => vec![format!("done: is back in the queue `{queue}`")],
         Outcome::Redone(Some(0)) => vec!["done: nothing was missing".to_owned()],
         Outcome::Redone(Some(told)) => vec![format!("done: told {}", notifications(*told))],
         Outcome::Kept(error) => vec![format!("stays: {error}")],
@@ -113,6 +111,11 @@ fn forecast_lines(forecast: &Forecast, queue: Queue) -> Vec<String> {
         0 => {}
         1 => lines.push("1 event is known already".to_owned()),
         known => lines.push(format!("{known} events are known already")),
+    }
+    match forecast.waiting_events {
+        0 => {}
+        1 => lines.push("1 event waits for an order that names it".to_owned()),
+        waiting => lines.push(format!("{waiting} events wait for an order that names them")),
     }
     if forecast.handed_on {
         lines.push("the provider is asked".to_owned());

@@ -10,25 +10,26 @@ mod listing;
 mod ports;
 #[cfg(test)]
 mod tests;
-mod untold;
+pub(crate) mod untold;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use futures_util::future::join_all;
 use paybell_shared::ports::{Clock as _, PortError, SystemClock};
 use paybell_shared::providers::Registry;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::Place;
 use crate::deployment::{self, DeploymentError, Stage};
 use crate::up::{StartError, configuration};
 use forecast::{Forecast, Forecaster};
 use letters::{ChoiceError, Filter, InHand, Letter, Queue};
-use ports::Ports;
+use ports::{Ports, RedoError};
 
 /// What was found out or done is not what was hoped for, without anything having gone wrong.
 const EXIT_STILL_FAILING: u8 = 3;
@@ -89,7 +90,7 @@ enum RedriveError {
     NoLetter(String),
     #[error("several dead letters' ids begin with `{0}`: give more of it")]
     SeveralLetters(String),
-    #[error("the dead letters of `{}` could not be read: {error}", queue.name())]
+    #[error("the dead letters of `{queue}` could not be read: {error}")]
     Letters { queue: Queue, error: PortError },
     #[error("what the dead letter `{id}` would do could not be found out: {error}; try again")]
     Forecast { id: String, error: PortError },
@@ -154,8 +155,8 @@ enum Outcome {
     Forecast(Forecast),
     /// Its work is being done again; how many notifications were missing and are told now, of those of `notify`.
     Redone(Option<usize>),
-    /// It stays, because its work could not be stored.
-    Kept(String),
+    /// It stays, because its work is not stored.
+    Kept(RedoError),
     /// Its work is being done again, and it stays nevertheless, so it may be done twice, which is harmless.
     NotDeleted(String),
 }
@@ -205,7 +206,9 @@ impl Options {
 
 /// Takes the letters in hand, does what is asked, and gives back whatever is left of them.
 async fn work(ports: &Ports, options: &Options) -> Result<Report, RedriveError> {
-    let queues = Queue::ALL.into_iter().filter(|queue| options.queue.is_none_or(|only| only == *queue));
+    let begun = Instant::now();
+    let queues = Queue::value_variants().iter().copied();
+    let queues = queues.filter(|queue| options.queue.is_none_or(|only| only == *queue));
     let taken =
         queues.map(|queue| async move { (queue, InHand::take(queue, ports.dead_letters(queue)).await) });
     let (mut in_hand, mut outcome) = (Vec::new(), Ok(()));
@@ -217,7 +220,7 @@ async fn work(ports: &Ports, options: &Options) -> Result<Report, RedriveError> 
     }
     let mut notes = notes(&in_hand);
     let worked = match outcome {
-        Ok(()) => work_on(ports, options, &mut in_hand).await,
+        Ok(()) => work_on(ports, options, &mut in_hand, begun).await,
         Err(error) => Err(error),
     };
     for letters in in_hand {
@@ -249,9 +252,10 @@ async fn work_on(
     ports: &Ports,
     options: &Options,
     in_hand: &mut [InHand],
+    begun: Instant,
 ) -> Result<Vec<(Letter, Outcome)>, RedriveError> {
-    let all = in_hand.iter().flat_map(InHand::letters).cloned().collect();
-    let chosen = options.filter().choose(all)?;
+    let all: Vec<&Letter> = in_hand.iter().flat_map(InHand::letters).collect();
+    let chosen: Vec<Letter> = options.filter().choose(&all)?.into_iter().cloned().collect();
     let mut done = Vec::with_capacity(chosen.len());
     match options.mode() {
         Mode::List => done.extend(chosen.into_iter().map(|letter| (letter, Outcome::Listed))),
@@ -272,7 +276,11 @@ async fn work_on(
         }
         Mode::Redrive => {
             for letter in chosen {
-                let outcome = redo(ports, in_hand, &letter).await;
+                let outcome = if begun.elapsed() < letters::BEGUN_WITHIN {
+                    redo(ports, in_hand, &letter).await
+                } else {
+                    Outcome::Kept(RedoError::NoTime)
+                };
                 done.push((letter, outcome));
             }
         }

@@ -1,22 +1,42 @@
 //! What the command needs of a deployment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use paybell_shared::aws::{Adapters, Clients, DynamoOrders, SqsLetters, SqsReturnQueue, config_of_stage};
 use paybell_shared::ports::Clock as _;
 use paybell_shared::ports::{AccountStore, DeadLetterQueue, OrderStore, PortError, ReturnQueue, SystemClock};
 use paybell_shared::providers::Registry;
+use thiserror::Error;
+use tokio::time::Instant;
 
 use super::RedriveError;
 use super::letters::Queue;
-use super::untold::Records;
+use super::untold::{Missing, Records, Untold, UntoldError};
 use crate::deployment::{Deployment, DeploymentError};
 use crate::up::embedded::config_at;
 
 /// SQS asks all of its servers when it may wait for so long.
 const WAIT_SECONDS: i32 = 1;
 /// The longest that telling one letter's users may take.
-const TELL_MS_MAX: i64 = 60_000;
+const TELL_MAX: Duration = Duration::from_secs(60);
+/// How often something is told that others overtake meanwhile. The second time its place is next to theirs, and only
+/// half a minute of their writing overtakes it again.
+const TELLS_MAX: usize = 3;
+
+/// Why a letter stays.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum RedoError {
+    /// It is not known what was not told.
+    #[error(transparent)]
+    Untold(#[from] UntoldError),
+    /// What is to be done again is not stored.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Others might have it in hand by the time it is done.
+    #[error("there was no time for it: run the command again")]
+    NoTime,
+}
 
 /// What the command needs of a deployment.
 pub(super) struct Ports {
@@ -77,21 +97,35 @@ impl Ports {
     /// missing and are told, of a letter of `notify`.
     ///
     /// # Errors
-    /// [`PortError`]; the letter is to stay.
-    pub async fn redo(&self, queue: Queue, body: &str) -> Result<Option<usize>, String> {
-        let text = |error: PortError| error.to_string();
+    /// [`RedoError`]; the letter is to stay.
+    pub async fn redo(&self, queue: Queue, body: &str) -> Result<Option<usize>, RedoError> {
         match queue {
-            Queue::Callbacks => self.to_callbacks.send_again(body).await.map(|()| None).map_err(text),
-            Queue::Hints => self.to_hints.send_again(body).await.map(|()| None).map_err(text),
+            Queue::Callbacks => self.to_callbacks.send_again(body).await?,
+            Queue::Hints => self.to_hints.send_again(body).await?,
             Queue::Notify => {
-                let untold = super::untold::Untold::read(body);
-                let missing = self.records.missing(&untold, SystemClock.now()).await;
-                let missing = missing.map_err(|error| error.to_string())?;
+                let missing = self.records.missing(&Untold::read(body), SystemClock.now()).await?;
                 let count = missing.len();
-                let end_ms = SystemClock.now_ms() + TELL_MS_MAX;
-                notify_function::tell(missing, &self.teller, &SystemClock, end_ms).await.map_err(text)?;
-                Ok(Some(count))
+                self.tell(missing).await?;
+                return Ok(Some(count));
             }
         }
+        Ok(None)
+    }
+
+    /// Tells what is missing, where devices look for it.
+    ///
+    /// What the deployment writes meanwhile has its place by the deployment's clock, long behind that of an old order. A
+    /// device that has seen it looks for nothing that far before it, so what is missing moves behind it then.
+    async fn tell(&self, mut missing: Vec<Missing>) -> Result<(), PortError> {
+        let end = Instant::now() + TELL_MAX;
+        for _ in 0..TELLS_MAX {
+            let notifications = missing.iter().map(|it| (it.notification.clone(), it.place_ms)).collect();
+            notify_function::tell(notifications, &self.teller, end).await?;
+            missing = self.records.overtaken(missing).await?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(PortError::Transient("others write to the same inbox all the time".to_owned()))
     }
 }

@@ -1,5 +1,9 @@
 //! What becomes of dead letters, with ports in memory.
 
+mod telling;
+
+use std::time::Duration;
+
 use clap::Parser;
 use paybell_shared::callback::UnixSeconds;
 use paybell_shared::domain::{
@@ -10,9 +14,7 @@ use paybell_shared::ports::memory::{
     CountingRandom, ManualClock, MemoryAccounts, MemoryConnections, MemoryInbox, MemoryOrders, MemoryPusher,
     MemoryQueue,
 };
-use paybell_shared::ports::{
-    Connection, ConnectionStore as _, DeadLetterQueue as _, Inbox as _, OrderStore as _,
-};
+use paybell_shared::ports::{DeadLetterQueue as _, OrderStore as _, ReturnQueue};
 use serde_json::{Value, json};
 
 use super::untold::Records;
@@ -227,6 +229,7 @@ async fn a_dry_run_says_what_each_would_do_and_does_nothing() {
 #[tokio::test]
 async fn s1_a_letter_is_deleted_only_when_it_is_stored_and_twice_is_harmless() {
     let world = World::default();
+    world.register("A1").await;
     let body = stripe("A1", json!(1999));
     world.callbacks.bury(&body, None);
     // Who is in hand, two receives, nothing more, the send.
@@ -252,108 +255,113 @@ async fn s1_a_letter_is_deleted_only_when_it_is_stored_and_twice_is_harmless() {
     assert_eq!(said["letters"][0]["done"], json!({"redone": true, "told": null}));
     assert_eq!(world.callbacks.messages(), [body.clone(), body], "byte for byte, and twice");
     assert_eq!(world.callbacks.dead_letters(), [""; 0]);
+    let mut told = Vec::new();
+    for message in world.callbacks.messages() {
+        let before = world.order("A1").await;
+        let reading = apply_function::read(&message, &Registry::default()).unwrap();
+        world.apply(reading.events, *NOW).await;
+        told.extend(paybell_shared::domain::notifications(Some(&before), &world.order("A1").await));
+    }
+    let captured = world.order("A1").await.state().captured_minor.to_string();
+    assert_eq!((captured.as_str(), told.len()), ("1999", 1), "the second one changes nothing");
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_is_an_error_and_nothing_stays_hidden() {
     let world = World::default();
     world.callbacks.bury("no callback", None);
+    for _ in 0..11 {
+        world.hints.bury("no hint", None);
+    }
+    // Who is in hand, and a first receive: ten are in hand when the second one fails.
+    (0..2).for_each(|_| world.hints.faults.pass());
     world.hints.faults.push(PortError::Transient("timed out".into()));
     let error = world.run("--all").await.unwrap_err();
     assert!(error.contains("dead letters of `hints` could not be read"), "{error}");
     assert_eq!((world.callbacks.hidden().await, world.callbacks.messages().len()), (Ok(0), 0));
+    assert_eq!((world.hints.hidden().await, world.hints.messages().len()), (Ok(0), 0));
+}
+
+/// Sends so slowly that others receive the letters before all of them are done.
+struct SlowQueue(Arc<MemoryQueue>);
+
+#[async_trait::async_trait]
+impl ReturnQueue for SlowQueue {
+    async fn send_again(&self, message: &str) -> Result<(), PortError> {
+        tokio::time::sleep(letters::BEGUN_WITHIN / 2 + Duration::from_secs(1)).await;
+        self.0.send_again(message).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s4_what_others_might_have_in_hand_by_then_is_not_begun() {
+    let world = World::default();
+    for order_id in ["A1", "A2", "A3"] {
+        world.callbacks.bury(&stripe(order_id, json!(1999)), None);
+    }
+    let ports = Ports { to_callbacks: Arc::new(SlowQueue(world.callbacks.clone())), ..world.ports() };
+    let report = work(&ports, &options("--all")).await.unwrap();
+    let said: Value = serde_json::from_str(&listing::json(&report).unwrap()).unwrap();
+    let redone: Vec<&Value> =
+        said["letters"].as_array().unwrap().iter().map(|letter| &letter["done"]["redone"]).collect();
+    assert_eq!(redone, [&json!(true), &json!(true), &json!(false)]);
+    assert!(listing::text(&report).contains("run the command again"));
+    assert_eq!(report.exit_code(), ExitCode::FAILURE);
+    assert_eq!((world.callbacks.messages().len(), world.callbacks.dead_letters().len()), (2, 1));
 }
 
 #[tokio::test]
-async fn m5_whoever_was_not_told_is_told_what_is_missing_and_nothing_else() {
+async fn what_a_callback_says_cannot_steer_the_terminal() {
     let world = World::default();
-    world
-        .connections
-        .put(&Connection { id: "c".into(), account: "acme".into(), user: "ann".into() }, UnixSeconds(0))
-        .await
-        .unwrap();
-    let now = *NOW / 1000;
-    let old = now - 91 * 24 * 3600;
-    for order in ["told", "untold", "aged", "overtaken"] {
-        world.register(order).await;
+    world.callbacks.bury(&stripe("A1\u{1b}[2J", json!(1999)), None);
+    let letter = json!({"key": "order#acme#order#A\u{1b}[2J", "reason": "why\r\u{9b}2J"});
+    world.notify.bury(&letter.to_string(), None);
+    for arguments in ["", "--dry-run", "--all"] {
+        let report = work(&world.ports(), &options(arguments)).await.unwrap();
+        let text = listing::text(&report);
+        assert!(text.contains("[2J"), "{arguments}: {text:?}");
+        let steering = text.chars().find(|character| character.is_control() && *character != '\n');
+        assert_eq!(steering, None, "{arguments}: {text:?}");
     }
-    world.apply(vec![captured("told", now), captured("untold", now), captured("aged", old)], *NOW).await;
-    let refund =
-        PaymentEvent { refund_id: Some("re_1".into()), ..event(EventKind::RefundSucceeded, "aged", now) };
-    world
-        .apply(
-            vec![refund, event(EventKind::PaymentPending, "overtaken", now), captured("overtaken", now)],
-            *NOW,
-        )
-        .await;
-    for told in facts_of(&world.order("told").await) {
-        world.inbox.put(&told, 1).await.unwrap();
-    }
-    let letter = |order: &str| {
-        json!({"key": format!("order#acme#order#{order}"), "sequence_number": "7", "reason": "why"})
-            .to_string()
-    };
-    for order in ["told", "untold", "aged", "overtaken", "absent"] {
-        world.notify.bury(&letter(order), Some("why"));
+}
+
+/// A dispute names a charge and no order.
+fn dispute(of: &str) -> String {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let event = json!({
+        "id": format!("evt_dispute_{of}"), "object": "event", "type": "charge.dispute.created", "created": 1,
+        "data": {"object": {
+            "id": format!("dp_{of}"), "object": "dispute", "amount": 500, "currency": "eur",
+            "charge": format!("ch_{of}"), "payment_intent": format!("pi_{of}"), "status": "needs_response",
+            "reason": "fraudulent",
+        }},
+    });
+    let mut message: Value = serde_json::from_str(&stripe(of, json!(1))).unwrap();
+    message["body_base64"] = STANDARD.encode(event.to_string()).into();
+    message.to_string()
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_waits_for_an_order_from_what_is_known() {
+    let world = World::default();
+    world.register("A1").await;
+    for body in [dispute("A1"), dispute("A1"), stripe("A1", json!(1999)), dispute("A1"), dispute("A2")] {
+        world.callbacks.bury(&body, None);
     }
     let said = world.run("--dry-run").await.unwrap();
-    let would = |index: usize| said["letters"][index]["would"].clone();
-    assert_eq!((&would(0)["ignored"], &would(0)["tells"]), (&json!(true), &Value::Null));
-    assert_eq!(would(1)["tells"], json!([{"user": "ann", "kind": "payment.captured", "subject": "untold"}]));
-    assert_eq!(would(2)["tells"], json!([{"user": "ann", "kind": "refund.succeeded", "subject": "aged"}]));
-    assert_eq!(would(4)["still_fails"], "there is no such order");
-    assert_eq!(world.inbox.entries().len(), 1, "nothing is told by looking");
-
-    let said = world.run("--all").await.unwrap();
-    let done: Vec<&Value> =
-        said["letters"].as_array().unwrap().iter().map(|letter| &letter["done"]["told"]).collect();
-    assert_eq!(done, [&json!(0), &json!(1), &json!(1), &json!(1), &Value::Null]);
-    let expected = [
-        "told payment.captured",
-        "untold payment.captured",
-        "aged refund.succeeded",
-        "overtaken payment.captured",
-    ];
-    assert_eq!(world.told(), expected);
-    assert_eq!(world.pusher.pushed().len(), 3, "what is missing is pushed, too");
-    assert_eq!(world.notify.dead_letters(), [letter("absent")], "it stays to be seen");
-
-    world.notify.bury(&letter("untold"), None);
-    assert_eq!(world.run("--all").await.unwrap()["letters"][1]["done"]["told"], 0);
-    assert_eq!(world.told(), expected, "once");
-}
-
-fn facts_of(order: &Order) -> Vec<paybell_shared::domain::Notification> {
-    paybell_shared::domain::notifications(None, order)
-}
-
-#[tokio::test]
-async fn m5_of_a_batch_that_lambda_gave_up_all_orders_of_that_time_are_looked_at() {
-    let world = World::default();
-    let now = *NOW / 1000;
-    for order in ["before", "in it", "later again"] {
-        world.register(order).await;
-    }
-    let hours_ago = |hours: i64| *NOW - hours * 3_600_000;
-    world.apply(vec![captured("in it", now)], hours_ago(6)).await;
-    world.apply(vec![captured("later again", now)], hours_ago(1)).await;
-    let arrived = jiff::Timestamp::from_millisecond(hours_ago(6)).unwrap().to_string();
-    let letter = json!({
-        "requestContext": {"requestId": "r", "functionArn": "arn", "condition": "RetryAttemptsExhausted"},
-        "version": "1.0", "timestamp": arrived,
-        "DDBStreamBatchInfo": {
-            "shardId": "shardId-1", "startSequenceNumber": "1", "endSequenceNumber": "9", "batchSize": 9,
-            "approximateArrivalOfFirstRecord": arrived, "approximateArrivalOfLastRecord": arrived,
-            "streamArn": "arn:aws:dynamodb:eu-west-1:1:table/paybell-demo-orders/stream/1",
-        },
-    });
-    world.notify.bury(&letter.to_string(), None);
-    let said = world.run("").await.unwrap();
-    assert_eq!(said["letters"][0]["reason"], "RetryAttemptsExhausted");
-    let said = world.run("--all").await.unwrap();
-    assert_eq!(said["letters"][0]["done"]["told"], 2);
-    let mut told = world.told();
-    told.sort();
-    assert_eq!(told, ["in it payment.captured", "later again payment.captured"]);
-    assert_eq!(world.notify.dead_letters(), [""; 0]);
+    let counts: Vec<(u64, u64, usize)> = said["letters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|letter| {
+            let (would, no_orders) = (&letter["would"], Vec::new());
+            let joined = would["orders"].as_array().unwrap_or(&no_orders).iter();
+            let joined = joined.map(|order| order["new_events"].as_array().unwrap().len()).sum();
+            (would["waiting_events"].as_u64().unwrap(), would["known_events"].as_u64().unwrap(), joined)
+        })
+        .collect();
+    // The payment brings the dispute that waits for it along.
+    assert_eq!(counts, [(1, 0, 0), (0, 1, 0), (0, 0, 2), (0, 1, 0), (1, 0, 0)]);
+    let report = work(&world.ports(), &options("--dry-run")).await.unwrap();
+    assert!(listing::text(&report).contains("1 event waits for an order that names it"));
 }

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use paybell_shared::aws::subject_of_order_key;
 use paybell_shared::callback::UnixSeconds;
 use paybell_shared::domain::{Notification, Order, Subject, facts_since};
-use paybell_shared::ports::{INBOX_KEPT_SECONDS, Inbox, OrderScan, OrderStore, PortError};
+use paybell_shared::ports::{
+    INBOX_KEPT_SECONDS, INBOX_OVERLAP_MS, Inbox, OrderScan, OrderStore, PortError, inbox_cursor,
+    place_ms_of_cursor,
+};
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::Mutex;
@@ -20,7 +23,7 @@ const INBOX_PAGE: usize = 100;
 /// What a letter of `notify` says. There are three forms: the one of `notify` itself, of a change that is beyond help;
 /// the one of the local stream's trigger, with the record; and Lambda's, which tells of a batch without its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Untold {
+pub(crate) struct Untold {
     /// The order's key in its table.
     pub key: Option<String>,
     /// The first and the last moment at which the changes of a batch came into the stream, milliseconds since 1970.
@@ -65,6 +68,15 @@ pub(super) enum UntoldError {
     Port(#[from] PortError),
 }
 
+/// A notification that is not in its inbox.
+#[derive(Clone, Debug)]
+pub(super) struct Missing {
+    pub notification: Notification,
+    /// The moment of writing that puts it where devices look for it, behind everything that they may have seen. The
+    /// clocks of the deployment have passed it; the one of this machine may be another one and says nothing.
+    pub place_ms: i64,
+}
+
 /// Where orders and inboxes are.
 #[derive(Clone)]
 pub(super) struct Records {
@@ -92,7 +104,7 @@ impl Records {
     ///
     /// # Errors
     /// [`UntoldError`].
-    pub async fn missing(&self, untold: &Untold, now: UnixSeconds) -> Result<Vec<Notification>, UntoldError> {
+    pub async fn missing(&self, untold: &Untold, now: UnixSeconds) -> Result<Vec<Missing>, UntoldError> {
         let since = UnixSeconds(now.0 - INBOX_KEPT_SECONDS);
         let subjects = match (untold.key.as_deref().and_then(subject_of_order_key), untold.came_between_ms) {
             (Some(subject), _) => {
@@ -125,21 +137,52 @@ impl Records {
         }
     }
 
-    async fn missing_of(&self, order: &Order, since: UnixSeconds) -> Result<Vec<Notification>, PortError> {
-        let facts = facts_since(order, since);
-        let Some(user) = facts.first().map(|fact| fact.user.clone()) else { return Ok(facts) };
-        let told = self.told(&order.subject.account, &user).await?;
-        Ok(facts.into_iter().filter(|fact| !told.contains(&fact.id)).collect())
+    /// Those of which something that was written meanwhile lies so far behind them that a device that has seen it would
+    /// not look for them any more; with a place behind that.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn overtaken(&self, told: Vec<Missing>) -> Result<Vec<Missing>, PortError> {
+        let mut overtaken = Vec::new();
+        for Missing { notification, place_ms } in told {
+            let out_of_sight = inbox_cursor(place_ms + INBOX_OVERLAP_MS + 1, "");
+            let later =
+                self.inbox_after(&notification.subject.account, &notification.user, out_of_sight).await?;
+            if let Some(last_ms) = later.last_place_ms {
+                overtaken.push(Missing { notification, place_ms: last_ms + 1 });
+            }
+        }
+        Ok(overtaken)
     }
 
-    /// The ids of everything in a user's inbox.
-    async fn told(&self, account: &str, user: &str) -> Result<BTreeSet<String>, PortError> {
-        let (mut told, mut cursor) = (BTreeSet::new(), String::new());
+    async fn missing_of(&self, order: &Order, since: UnixSeconds) -> Result<Vec<Missing>, PortError> {
+        let facts = facts_since(order, since);
+        let Some(user) = facts.first().map(|fact| fact.user.clone()) else { return Ok(Vec::new()) };
+        let told = self.inbox_after(&order.subject.account, &user, String::new()).await?;
+        let behind_ms = told.last_place_ms.map_or(0, |last_ms| last_ms + 1).max(order.updated_at_ms);
+        let missing = facts.into_iter().filter(|fact| !told.ids.contains(&fact.id));
+        Ok(missing
+            .zip(behind_ms..)
+            .map(|(notification, place_ms)| Missing { notification, place_ms })
+            .collect())
+    }
+
+    /// Everything in a user's inbox after a cursor.
+    async fn inbox_after(&self, account: &str, user: &str, mut cursor: String) -> Result<InInbox, PortError> {
+        let mut found = InInbox::default();
         loop {
             let page = self.inbox.after(account, user, &cursor, INBOX_PAGE).await?;
-            let Some(last) = page.last() else { return Ok(told) };
+            let Some(last) = page.last() else { return Ok(found) };
             cursor.clone_from(&last.cursor);
-            told.extend(page.into_iter().map(|entry| entry.notification.id));
+            found.last_place_ms = place_ms_of_cursor(&cursor).or(found.last_place_ms);
+            found.ids.extend(page.into_iter().map(|entry| entry.notification.id));
         }
     }
+}
+
+/// What was found in an inbox.
+#[derive(Default)]
+struct InInbox {
+    ids: BTreeSet<String>,
+    last_place_ms: Option<i64>,
 }

@@ -7,8 +7,9 @@ use paybell_shared::callback::{
     CertificateProblem, Credentials, KeySet, RawCallback, Rejection, UnixSeconds,
 };
 use paybell_shared::domain::PaymentEvent;
+use paybell_shared::printable;
 use paybell_shared::providers::Registry;
-use paybell_shared::sandbox::vector::{Verdict, judge, printable};
+use paybell_shared::sandbox::vector::{Verdict, judge};
 use serde_json::{Map, Value};
 
 use super::report::{JsonLine, print_line};
