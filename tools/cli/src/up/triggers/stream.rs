@@ -287,13 +287,8 @@ async fn succeeded_before_failure(mapping: &StreamMapping, batch: &[Numbered]) -
 
 /// Keeps a record in the dead-letter queue; false when even that fails.
 async fn give_up_on(mapping: &StreamMapping, record: &EventRecord) -> bool {
-    let body = json!({
-        "requestContext": {"condition": "RetryAttemptsExhausted"},
-        "DDBStreamBatchInfo": {"startSequenceNumber": record.change.sequence_number, "batchSize": 1},
-        // The stream is trimmed, so the record itself is kept here.
-        "record": record,
-    });
-    let sent = mapping.store.send(&mapping.dead_letter_queue, vec![Outgoing::new(body.to_string())]).await;
+    let letter = vec![Outgoing::new(dead_letter(record))];
+    let sent = mapping.store.send(&mapping.dead_letter_queue, letter).await;
     let sequence_number = record.change.sequence_number.as_deref().unwrap_or_default();
     tracing::error!(
         table = mapping.table,
@@ -302,6 +297,17 @@ async fn give_up_on(mapping: &StreamMapping, record: &EventRecord) -> bool {
         "a stream record failed for too long and goes to the dead-letter queue"
     );
     sent.is_ok()
+}
+
+/// What `paybell redrive` reads of a record that was given up.
+pub(super) fn dead_letter(record: &EventRecord) -> String {
+    json!({
+        "requestContext": {"condition": "RetryAttemptsExhausted"},
+        "DDBStreamBatchInfo": {"startSequenceNumber": record.change.sequence_number, "batchSize": 1},
+        // The stream is trimmed, so the record itself is kept here.
+        "record": record,
+    })
+    .to_string()
 }
 
 async fn trim_consumed(mapping: &StreamMapping, checkpoint: Option<&str>) {

@@ -256,3 +256,14 @@ async fn a_stream_goes_on_after_its_checkpoint_and_is_trimmed() {
         "the last record stays"
     );
 }
+
+#[test]
+fn m5_the_letter_of_a_record_that_was_given_up_names_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let dynamodb = open_table(&folder);
+    put_item(&dynamodb, "order#acme#order#A1", 1);
+    let records = super::stream::records(&dynamodb, "table").unwrap();
+    let untold = crate::redrive::untold::Untold::read(&super::stream::dead_letter(&records[0]));
+    assert_eq!(untold.key.as_deref(), Some("order#acme#order#A1"));
+    assert_eq!(untold.reason.as_deref(), Some("RetryAttemptsExhausted"));
+}
