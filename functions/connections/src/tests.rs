@@ -4,6 +4,7 @@ use paybell_shared::domain::{Notification, Status, Subject, SubjectKind};
 use paybell_shared::ports::memory::{MemoryConnections, MemoryInbox, MemoryPusher};
 use paybell_shared::refusals::REFUSALS_BURST;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use super::*;
 
@@ -27,13 +28,16 @@ impl World {
     }
 
     async fn handle(&self, event: Value) -> i64 {
-        let ports = Ports {
+        handle(serde_json::from_value(event).unwrap(), &self.ports(), NOW).await.status_code
+    }
+
+    fn ports(&self) -> Ports {
+        Ports {
             inbox: self.inbox.clone(),
             connections: self.connections.clone(),
             pusher: self.pusher.clone(),
             refusals: self.refusals.clone(),
-        };
-        handle(serde_json::from_value(event).unwrap(), &ports, NOW).await.status_code
+        }
     }
 
     async fn connect(&self, query: Value) -> i64 {
@@ -199,6 +203,50 @@ async fn s9_a_long_replay_comes_in_parts_that_together_are_everything() {
     let ids: std::collections::BTreeSet<String> =
         received.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
     assert_eq!(ids.len(), 2_250);
+}
+
+/// A client that takes so long for each message.
+struct Slow(Arc<MemoryPusher>, Duration);
+
+#[async_trait::async_trait]
+impl Pusher for Slow {
+    async fn push(&self, connection_id: &str, text: &str) -> Result<Pushed, PortError> {
+        tokio::time::sleep(self.1).await;
+        self.0.push(connection_id, text).await
+    }
+
+    async fn close(&self, connection_id: &str) -> Result<(), PortError> {
+        self.0.close(connection_id).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_slow_replay_ends_soon_and_its_parts_are_everything() {
+    let world = World::with_connection().await;
+    for number in 0..30 {
+        world.write(&format!("n{number}"), "ann", NOW_MS + number * 60_000).await;
+    }
+    let ports =
+        Ports { pusher: Arc::new(Slow(world.pusher.clone(), Duration::from_millis(900))), ..world.ports() };
+    let (mut cursor, mut parts) = (json!(""), 0);
+    let resumed = loop {
+        let begun = tokio::time::Instant::now();
+        let body = json!({"action": "resume", "cursor": cursor}).to_string();
+        let event = event("c1", "$default", Value::Null, json!(body));
+        handle(serde_json::from_value(event).unwrap(), &ports, NOW).await;
+        assert!(begun.elapsed() < Duration::from_secs(7), "others wait for their turn");
+        let end = world.received().pop().unwrap();
+        assert!(end["cursor"].as_str() > cursor.as_str(), "{end}");
+        (cursor, parts) = (end["cursor"].clone(), parts + 1);
+        if end["type"] == "resumed" {
+            break end;
+        }
+        assert_eq!(end["type"], "more");
+    };
+    assert!(parts > 3 && resumed["cursor"].as_str().unwrap().ends_with("-n29"), "{parts}: {resumed}");
+    let ids: std::collections::BTreeSet<String> =
+        world.received().iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+    assert_eq!(ids.len(), 30);
 }
 
 #[tokio::test]
