@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 ///
 /// # Source
 /// Amazon SQS Developer Guide, "Amazon SQS message metadata".
-pub const ATTRIBUTES_MAX: usize = 10;
+const ATTRIBUTES_MAX: usize = 10;
 
 /// How the checksum marks a text.
 const TEXT_MARK: u8 = 1;
@@ -32,17 +32,19 @@ impl Attributes {
     ///
     /// # Errors
     /// A sentence for the sender.
-    pub fn from_wire(value: &Value) -> Result<Self, &'static str> {
+    pub fn from_wire(value: &Value) -> Result<Self, String> {
         let mut attributes = BTreeMap::new();
         for (name, value) in value.as_object().into_iter().flatten() {
             let text = |field: &str| value[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             let (Some(data_type), Some(value)) = (text("DataType"), text("StringValue")) else {
-                return Err("Message attributes are served here with a DataType and a StringValue.");
+                return Err(
+                    "Message attributes are served here with a DataType and a StringValue.".to_owned()
+                );
             };
             attributes.insert(name.clone(), Attribute { data_type, value });
         }
         if attributes.len() > ATTRIBUTES_MAX {
-            return Err("A message has at most 10 attributes.");
+            return Err(format!("A message has at most {ATTRIBUTES_MAX} attributes."));
         }
         Ok(Self(attributes))
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use md5::{Digest as _, Md5};
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::attributes::Attributes;
 use super::store::{Counts, Outgoing, Receive, Received, Redrive, Store};
@@ -76,7 +75,6 @@ pub async fn perform(
     }
     let named = match operation {
         "GetQueueUrl" => text(input, "QueueName")?,
-        "StartMessageMoveTask" => text(input, "SourceArn")?.trim_start_matches(ARN_PREFIX),
         _ => text(input, "QueueUrl")?,
     };
     let queue = named.rsplit('/').next().unwrap_or(named);
@@ -107,11 +105,6 @@ pub async fn perform(
             store.delete(queue, receipts.collect::<Result<_, ProtocolError>>()?).await?;
             let done: Vec<Value> = entries.iter().map(|entry| json!({"Id": entry["Id"]})).collect();
             Ok(json!({"Successful": done, "Failed": []}))
-        }
-        "StartMessageMoveTask" => {
-            let moved = store.redrive(queue).await?;
-            tracing::info!(queue, moved, "messages moved back from the dead-letter queue");
-            Ok(json!({"TaskHandle": Uuid::new_v4().to_string()}))
         }
         _ => Err(refuse("UnsupportedOperation", format!("{operation} is not served here"))),
     }

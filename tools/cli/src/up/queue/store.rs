@@ -124,8 +124,10 @@ impl Store {
         if connection.prepare("SELECT attributes FROM messages").is_err() {
             connection.execute_batch(ADD_ATTRIBUTES)?;
         }
-        // Nobody holds a message when the process starts, so what was in flight is due now.
-        connection.execute("UPDATE messages SET visible_at_ms = 0 WHERE receipt IS NOT NULL", [])?;
+        // Nobody holds a message when the process starts, so what was in flight is due now; and so is what was sent
+        // before the machine's clock was set back.
+        let due = "UPDATE messages SET visible_at_ms = 0 WHERE receipt IS NOT NULL OR visible_at_ms > ?1";
+        connection.execute(due, [clock.now_ms()])?;
         Ok(Self { writer: Writer::start(connection)?, wakes: Mutex::default(), clock })
     }
 
@@ -248,31 +250,6 @@ impl Store {
             FROM messages WHERE queue = ?1";
         let read = |row: &rusqlite::Row<'_>| Ok(Counts { visible: row.get(0)?, hidden: row.get(1)? });
         self.writer.commit(move |sql| sql.query_row(query, params![queue, now_ms], read)).await
-    }
-
-    /// Moves every message of a dead-letter queue back to a queue that names it, and returns how many.
-    pub async fn redrive(&self, dead_letter_queue: &str) -> Result<usize, StoreError> {
-        let name = dead_letter_queue.to_owned();
-        let moved = self
-            .writer
-            .commit(move |sql| {
-                let source: Option<String> = sql
-                    .query_row("SELECT name FROM queues WHERE dead_letter_queue = ?1", [&name], |row| {
-                        row.get(0)
-                    })
-                    .optional()?;
-                let Some(source) = source else { return Ok(None) };
-                let moved = sql.execute(
-                    "UPDATE messages SET queue = ?1, receive_count = 0, visible_at_ms = 0, receipt = NULL
-                     WHERE queue = ?2",
-                    [&source, &name],
-                )?;
-                Ok(Some((source, moved)))
-            })
-            .await?;
-        let Some((source, moved)) = moved else { return Ok(0) };
-        self.wake(&source).notify_one();
-        Ok(moved)
     }
 
     /// Where a stream's consumer has got to.
