@@ -3,8 +3,8 @@
 use std::fmt;
 
 use paybell_cli::client::SANDBOX_ANSWERS;
-use paybell_cli::simulate::request::callback_path;
 use paybell_shared::domain::SubjectKind;
+use paybell_shared::sandbox::request::callback_path;
 use paybell_shared::sandbox::{Exchange, SignedRequest};
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Method};

@@ -5,11 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use paybell_cli::demo::DemoAccount;
-use paybell_cli::simulate::request::raw_callback;
 use paybell_cli::simulate::{Delivery, Facts, Outcome, Scenario, Step, order_references, plan};
 use paybell_shared::callback::{Credentials, KeySet, UnixSeconds};
 use paybell_shared::domain::{Currency, Money, SubjectKind};
 use paybell_shared::providers::{Provider, Registry, Reply};
+use paybell_shared::sandbox::request::raw_callback;
 use paybell_shared::sandbox::{SandboxKeys, SignedRequest};
 use serde_json::{Value, json};
 

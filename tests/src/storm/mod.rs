@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use futures_util::future::join_all;
-use paybell_cli::simulate::request::raw_callback;
 use paybell_cli::simulate::{Facts, Outcome, Scenario, Step};
 use paybell_shared::callback::{Credentials, KeySet};
 use paybell_shared::providers::{Provider, Reply};
 use paybell_shared::sandbox::SignedRequest;
+use paybell_shared::sandbox::request::raw_callback;
 use serde_json::Value;
 
 use crate::api::Api;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::demo::DemoAccount;
-use crate::simulate::request::callback_path;
+use paybell_shared::sandbox::request::callback_path;
 
 /// Where the sandbox is told what providers' APIs answer.
 pub const SANDBOX_ANSWERS: &str = "/sandbox/answers";

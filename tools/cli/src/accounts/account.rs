@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use paybell_shared::aws::{ApiKeyDigest, Created};
 use serde_json::json;
 
+use super::directory;
 use super::listing::accounts_table;
-use super::place;
 use super::{AccountsError, api_keys, now, random_api_key, require_account_name, written};
 use crate::Place;
 use crate::deployment::Stage;
@@ -62,7 +62,7 @@ pub fn run(place: &Place, options: &Options) -> ExitCode {
 
 async fn create(place: &Place, stage: &Stage, name: &str, as_json: bool) -> Result<(), AccountsError> {
     require_account_name(name)?;
-    let opened = place::open(place, stage, None, true).await?;
+    let opened = directory::open(place, stage, None, true).await?;
     let api_key = random_api_key(API_KEY_PREFIX);
     match opened.directory.create(name, &ApiKeyDigest::of(&api_key), now()).await? {
         Created::Exists => Err(AccountsError::AccountExists(name.to_owned())),
@@ -80,7 +80,7 @@ async fn create(place: &Place, stage: &Stage, name: &str, as_json: bool) -> Resu
 }
 
 async fn list(place: &Place, stage: &Stage, as_json: bool) -> Result<(), AccountsError> {
-    let opened = place::open(place, stage, None, false).await?;
+    let opened = directory::open(place, stage, None, false).await?;
     let accounts = opened.directory.list().await?;
     let text = if as_json {
         let accounts: Vec<_> = accounts

@@ -7,8 +7,8 @@ use paybell_shared::aws::{AccountDirectory, ApiKeyDigest, KeyAdded, KeyRevoked, 
 use serde_json::json;
 
 use super::account::API_KEY_PREFIX;
+use super::directory;
 use super::listing::{ApiKeyView, api_keys_table};
-use super::place;
 use super::{AccountsError, now, random_api_key, require_account_name};
 use crate::Place;
 use crate::deployment::Stage;
@@ -56,7 +56,7 @@ pub(super) async fn run(place: &Place, command: &Command) -> Result<(), Accounts
 
 async fn add(place: &Place, stage: &Stage, account: &str, as_json: bool) -> Result<(), AccountsError> {
     require_account_name(account)?;
-    let opened = place::open(place, stage, None, false).await?;
+    let opened = directory::open(place, stage, None, false).await?;
     let api_key = random_api_key(API_KEY_PREFIX);
     let digest = ApiKeyDigest::of(&api_key);
     match opened.directory.add_api_key(account, &digest, now()).await? {
@@ -78,7 +78,7 @@ async fn add(place: &Place, stage: &Stage, account: &str, as_json: bool) -> Resu
 
 async fn list(place: &Place, stage: &Stage, account: &str, as_json: bool) -> Result<(), AccountsError> {
     require_account_name(account)?;
-    let opened = place::open(place, stage, None, false).await?;
+    let opened = directory::open(place, stage, None, false).await?;
     let keys = opened.directory.api_keys(account).await?;
     if keys.is_empty() {
         require_account(&opened.directory, account).await?;
@@ -92,7 +92,7 @@ async fn list(place: &Place, stage: &Stage, account: &str, as_json: bool) -> Res
 
 async fn revoke(place: &Place, stage: &Stage, account: &str, id: &str) -> Result<(), AccountsError> {
     require_account_name(account)?;
-    let opened = place::open(place, stage, None, false).await?;
+    let opened = directory::open(place, stage, None, false).await?;
     match opened.directory.revoke_api_key(account, id, now()).await? {
         KeyRevoked::LostRace => Err(AccountsError::LostKeyRace { account: account.to_owned() }),
         KeyRevoked::NoSuchId(active) => {

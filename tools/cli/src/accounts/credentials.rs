@@ -11,9 +11,9 @@ use paybell_shared::ports::Saved;
 use paybell_shared::ports::cached::KEPT_SECONDS;
 use paybell_shared::providers::{Provider, Registry};
 
+use super::directory;
 use super::fields::FieldOptions;
 use super::listing::{KeySetView, key_sets_table};
-use super::place;
 use super::{AccountsError, now, require_account_name};
 use crate::Place;
 use crate::deployment::Stage;
@@ -101,7 +101,7 @@ async fn put(place: &Place, options: &PutOptions) -> Result<(), AccountsError> {
     provider
         .check_key_set(&KeySet::new("", fields.clone()))
         .map_err(|problems| AccountsError::Problems { provider: provider.name, problems })?;
-    let opened = place::open(place, &options.stage, options.kms_key_id.clone(), false).await?;
+    let opened = directory::open(place, &options.stage, options.kms_key_id.clone(), false).await?;
     require_account(&opened.directory, &options.account).await?;
     let mut stored = opened.directory.credentials(&options.account, provider.name).await?;
     let added = stored.credentials.add(options.id.as_deref(), fields, now())?;
@@ -142,7 +142,7 @@ async fn list(
     as_json: bool,
 ) -> Result<(), AccountsError> {
     require_account_name(account)?;
-    let opened = place::open(place, stage, None, false).await?;
+    let opened = directory::open(place, stage, None, false).await?;
     let providers = match provider {
         Some(provider) => vec![provider.to_owned()],
         None => {
@@ -172,7 +172,7 @@ async fn retire(
     id: &str,
 ) -> Result<(), AccountsError> {
     require_account_name(account)?;
-    let opened = place::open(place, stage, None, false).await?;
+    let opened = directory::open(place, stage, None, false).await?;
     let mut stored = opened.directory.credentials(account, provider).await?;
     if stored.credentials.key_sets.is_empty() {
         require_account(&opened.directory, account).await?;

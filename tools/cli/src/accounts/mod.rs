@@ -5,9 +5,9 @@ pub mod account;
 pub mod credentials;
 
 mod api_keys;
+mod directory;
 mod fields;
 mod listing;
-mod place;
 
 use std::future::Future;
 use std::io;

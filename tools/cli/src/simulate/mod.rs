@@ -14,13 +14,13 @@ use paybell_shared::callback::UnixSeconds;
 use paybell_shared::domain::{Currency, Money, SubjectKind};
 use paybell_shared::providers::{Provider, Registry};
 use paybell_shared::sandbox::SandboxKeys;
+use paybell_shared::sandbox::request::http_text;
 
 use crate::Place;
 use crate::client::{Client, demo_account};
 use crate::demo::DemoAccount;
 use crate::up::configuration;
 
-pub use paybell_shared::sandbox::request;
 pub use perform::{Performance, Performer, Unmet};
 pub use plan::{Delivery, Facts, Outcome, PlanError, Scenario, Step, plan};
 pub use references::order_references;
@@ -168,7 +168,7 @@ fn print(steps: &[Step], account: &str, provider: &Provider, port: u16) -> Resul
     for step in steps {
         let written = match step {
             Step::Send(delivery) => out
-                .write_all(&request::http_text(account, provider.name, &host, &delivery.request))
+                .write_all(&http_text(account, provider.name, &host, &delivery.request))
                 .and_then(|()| out.write_all(b"\n")),
             Step::Note(note) => {
                 eprintln!("{note}");
