@@ -38,12 +38,18 @@ struct Callback {
 /// What happened to one callback.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace {
-    /// When it was sent.
-    pub sent: Instant,
+    /// When it was to be sent; at full speed, when it was.
+    pub due: Instant,
     /// When its acknowledgement had been read.
     pub acknowledged: Instant,
     /// When its notification had been read from the WebSocket.
     pub pushed: Instant,
+}
+
+/// When a callback was to be sent, and when its acknowledgement had been read.
+struct Sent {
+    due: Instant,
+    acknowledged: Instant,
 }
 
 impl Load {
@@ -67,7 +73,9 @@ impl Load {
             let mut connection = self.connect().await;
             let mut sent = Vec::new();
             while let Some((index, callback)) = self.take(&next) {
-                sent.push((index, callback.deliver(&mut connection).await));
+                let due = Instant::now();
+                let acknowledged = callback.deliver(&mut connection).await;
+                sent.push((index, Sent { due, acknowledged }));
             }
             sent
         });
@@ -78,43 +86,34 @@ impl Load {
     /// Sends everything at `per_second`, whatever the answers take.
     pub async fn send_paced(&self, per_second: u32, connections: usize) -> Vec<Trace> {
         let pushes = Pushes::listen(&self.world.api, self.callbacks.len()).await;
-        let next = AtomicUsize::new(0);
-        let interval = Duration::from_secs(1) / per_second;
-        let begun = Instant::now();
-        let workers = (0..connections).map(|_| async {
-            let mut connection = self.connect().await;
-            let mut sent = Vec::new();
-            while let Some((index, callback)) = self.take(&next) {
-                let due = begun + interval * u32::try_from(index).expect("a bench has fewer callbacks");
-                tokio::time::sleep_until(due.into()).await;
-                sent.push((index, callback.deliver(&mut connection).await));
-            }
-            sent
-        });
-        let sent = join_all(workers).await.into_iter().flatten().collect();
-        pushes.trace(sent).await
+        pushes.trace(self.paced(0..self.callbacks.len(), per_second, connections).await).await
     }
 
-    /// Sends some of the callbacks at `per_second`: how long each answer took.
+    /// Sends some of the callbacks at `per_second`: how long each answer took, from the moment at which it was due. One
+    /// that is sent late because all connections wait for their answers has waited as well.
     pub async fn answer_times(
         &self,
         some: Range<usize>,
         per_second: u32,
         connections: usize,
     ) -> Vec<Duration> {
-        let callbacks = &self.callbacks[some];
-        let (next, interval, begun) =
-            (AtomicUsize::new(0), Duration::from_secs(1) / per_second, Instant::now());
+        let sent = self.paced(some, per_second, connections).await;
+        sent.into_iter().map(|(_, Sent { due, acknowledged })| acknowledged.duration_since(due)).collect()
+    }
+
+    async fn paced(&self, some: Range<usize>, per_second: u32, connections: usize) -> Vec<(usize, Sent)> {
+        let (first, interval) = (some.start, Duration::from_secs(1) / per_second);
+        let (callbacks, next, begun) = (&self.callbacks[some], AtomicUsize::new(0), Instant::now());
         let workers = (0..connections).map(|_| async {
             let mut connection = self.connect().await;
-            let mut times = Vec::new();
+            let mut sent = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(callback) = callbacks.get(index) else { return times };
+                let Some(callback) = callbacks.get(index) else { return sent };
                 let due = begun + interval * u32::try_from(index).expect("a bench has fewer callbacks");
                 tokio::time::sleep_until(due.into()).await;
-                let (sent, acknowledged) = callback.deliver(&mut connection).await;
-                times.push(acknowledged.duration_since(sent));
+                let acknowledged = callback.deliver(&mut connection).await;
+                sent.push((first + index, Sent { due, acknowledged }));
             }
         });
         join_all(workers).await.into_iter().flatten().collect()
@@ -137,14 +136,14 @@ impl Load {
 }
 
 impl Callback {
-    async fn deliver(&self, connection: &mut Connection) -> (Instant, Instant) {
-        let sent = Instant::now();
+    /// Sends it, and says when its acknowledgement had been read.
+    async fn deliver(&self, connection: &mut Connection) -> Instant {
         let reply = connection.exchange(&self.request).await;
         let acknowledged = Instant::now();
         let reply = reply.unwrap_or_else(|error| panic!("order {}: {error}", self.order_id));
         let answer = (reply.status, String::from_utf8_lossy(&reply.body).into_owned());
         assert_eq!(answer, self.success, "order {}", self.order_id);
-        (sent, acknowledged)
+        acknowledged
     }
 }
 
@@ -205,7 +204,7 @@ impl Pushes {
     }
 
     /// Waits for every push; the first one of each order counts.
-    async fn trace(mut self, sent: Vec<(usize, (Instant, Instant))>) -> Vec<Trace> {
+    async fn trace(mut self, sent: Vec<(usize, Sent)>) -> Vec<Trace> {
         let mut pushed = vec![None; self.expected];
         let mut missing = self.expected;
         while missing > 0 {
@@ -219,9 +218,9 @@ impl Pushes {
             }
         }
         self.reader.abort();
-        let trace = |(number, (sent, acknowledged)): (usize, (Instant, Instant))| {
+        let trace = |(number, Sent { due, acknowledged }): (usize, Sent)| {
             let pushed = pushed[number].expect("none is missing");
-            Trace { sent, acknowledged, pushed }
+            Trace { due, acknowledged, pushed }
         };
         sent.into_iter().map(trace).collect()
     }

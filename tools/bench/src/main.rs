@@ -19,27 +19,27 @@ use load::{Load, Trace};
 #[derive(Parser)]
 struct Options {
     /// Runs of each measurement, each with a fresh data folder
-    #[arg(long, default_value_t = 3)]
-    runs: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
     /// Callbacks of a run at full speed
-    #[arg(long, default_value_t = 4_000)]
-    callbacks: usize,
+    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
+    callbacks: u32,
     /// Connections of the load generator
-    #[arg(long, default_value_t = 32)]
-    connections: usize,
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    connections: u32,
     /// Callbacks a second of a paced run
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
     /// Seconds of a paced run
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// Measure only how genuine callbacks are answered, paced, without and with a flood in which this many of a hundred
     /// are forged
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u32).range(1..100))]
     forged: Option<u32>,
     /// Source addresses of the flood; few are limited soon, of many every forgery is looked at
-    #[arg(long, default_value_t = 1_000)]
-    sources: usize,
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    sources: u32,
 }
 
 /// One thread: the generator leaves the other core to the server.
@@ -52,8 +52,8 @@ async fn main() {
     }
     let mut rows = Vec::new();
     for _ in 0..options.runs {
-        let load = Load::prepare(options.callbacks).await;
-        rows.push(full_speed_row(&load.send_at_full_speed(options.connections).await));
+        let load = Load::prepare(options.callbacks as usize).await;
+        rows.push(full_speed_row(&load.send_at_full_speed(options.connections as usize).await));
     }
     println!("At full speed: {} callbacks over {} connections", options.callbacks, options.connections);
     println!("{}", table(&["pushed/s", "acked/s", "ack_median_ms", "ack_p99_ms"], &rows));
@@ -62,7 +62,7 @@ async fn main() {
     let count = options.rate * options.seconds;
     for _ in 0..options.runs {
         let load = Load::prepare(count as usize).await;
-        rows.push(paced_row(&load.send_paced(options.rate, options.connections).await));
+        rows.push(paced_row(&load.send_paced(options.rate, options.connections as usize).await));
     }
     println!("Paced: {} callbacks/s for {} s; acknowledgement to push, in ms", options.rate, options.seconds);
     println!("{}", table(&["median", "p95", "p99", "max", "ack_median_ms", "ack_p99_ms"], &rows));
@@ -70,14 +70,15 @@ async fn main() {
 
 /// The answers to genuine callbacks in the first half of a run, alone, and in the second half, among forged ones.
 async fn measure_flood(options: &Options, percent: u32) {
-    let per_second = options.rate * percent / (100 - percent);
+    let per_second = (options.rate * percent / (100 - percent)).max(1);
     let half = (options.rate * options.seconds) as usize;
     let (mut rows, mut answered) = (Vec::new(), Vec::new());
     for _ in 0..options.runs {
         let load = Load::prepare(2 * half).await;
-        let alone = Distribution::of(load.answer_times(0..half, options.rate, options.connections).await);
-        let flood = Flood::begin(load.world(), per_second, options.sources);
-        let among = load.answer_times(half..2 * half, options.rate, options.connections).await;
+        let connections = options.connections as usize;
+        let alone = Distribution::of(load.answer_times(0..half, options.rate, connections).await);
+        let flood = Flood::begin(load.world(), per_second, options.sources as usize);
+        let among = load.answer_times(half..2 * half, options.rate, connections).await;
         answered.push(flood.end());
         let among = Distribution::of(among);
         let ratio = |with: f64, without: f64| with / without;
@@ -108,7 +109,7 @@ async fn measure_flood(options: &Options, percent: u32) {
 }
 
 fn full_speed_row(traces: &[Trace]) -> Vec<f64> {
-    let begun = traces.iter().map(|trace| trace.sent).min().expect("a run has callbacks");
+    let begun = traces.iter().map(|trace| trace.due).min().expect("a run has callbacks");
     let per_second = |last: Option<Instant>| {
         traces.len() as f64 / last.expect("a run has callbacks").duration_since(begun).as_secs_f64()
     };
@@ -127,7 +128,7 @@ fn paced_row(traces: &[Trace]) -> Vec<f64> {
 }
 
 fn answer_times(traces: &[Trace]) -> Distribution {
-    Distribution::of(traces.iter().map(|trace| trace.acknowledged.duration_since(trace.sent)).collect())
+    Distribution::of(traces.iter().map(|trace| trace.acknowledged.duration_since(trace.due)).collect())
 }
 
 fn environment() -> String {
