@@ -48,7 +48,7 @@ async fn s1_m5_a_full_disk_takes_nothing_and_says_so_until_there_is_room() {
             world.deliver_refused(provider, &request, 503).await;
         }
     }
-    assert_eq!(health(&world).await, 503, "it says so");
+    wait::until("the process to say so", async || health(&world).await, |status| *status == 503).await;
     assert_eq!(world.api.order("before").await.status, 200, "what is there can be read");
 
     make_room(&world);

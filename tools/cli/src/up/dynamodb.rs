@@ -116,6 +116,8 @@ impl DynamoDb {
             let path = this.database.db_path()?.unwrap_or_default();
             let connection = Connection::open(path)?;
             connection.busy_timeout(PROBE_BUSY_MAX)?;
+            // No sync while the engine's writes wait for this one: the shared one comes after it.
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
             Ok::<_, DynoxideError>(connection.execute(PROBE, [])?)
         });
         written.await.map_err(failed)??;

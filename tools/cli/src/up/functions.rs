@@ -65,6 +65,17 @@ pub fn limited<I: Send + 'static, O: Send + 'static>(
     })
 }
 
+/// The function behind the WebSocket API with so many calls at once for clients' messages, and as many for connections
+/// that open and close: whoever reads a replay slowly keeps nobody outside.
+pub fn limited_apart(function: &WebSocketFunction, calls_max: usize) -> WebSocketFunction {
+    let (messages, doors) =
+        (limited(Arc::clone(function), calls_max), limited(Arc::clone(function), calls_max));
+    Arc::new(move |event| match event.request_context.event_type.as_deref() {
+        Some("MESSAGE") => messages(event),
+        _ => doors(event),
+    })
+}
+
 /// Why a call gave no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvocationError {
@@ -93,5 +104,34 @@ pub async fn invoke<I, O: Send + 'static>(
             call.abort();
             Err(InvocationError::TimedOut)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn s9_slow_replays_keep_nobody_from_connecting() {
+        let function: WebSocketFunction = Arc::new(|event: ApiGatewayWebsocketProxyRequest| {
+            Box::pin(async move {
+                if event.request_context.event_type.as_deref() == Some("MESSAGE") {
+                    std::future::pending::<()>().await;
+                }
+                ApiGatewayProxyResponse::default()
+            })
+        });
+        let function = limited_apart(&function, 2);
+        let event = |event_type: &str| {
+            let mut event = ApiGatewayWebsocketProxyRequest::default();
+            event.request_context.event_type = Some(event_type.to_owned());
+            event
+        };
+        let replays: Vec<_> = (0..3).map(|_| tokio::spawn(function(event("MESSAGE")))).collect();
+        tokio::task::yield_now().await;
+        for event_type in ["CONNECT", "DISCONNECT"] {
+            assert!(invoke(&function, event(event_type), HTTP_TIMEOUT).await.is_ok(), "{event_type}");
+        }
+        replays.iter().for_each(|replay| replay.abort());
     }
 }

@@ -1,11 +1,10 @@
 //! One process: opens the data folder, starts the embedded services, the triggers and the gateway, and stops them.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use paybell_shared::aws::{Adapters, Clients};
 use paybell_shared::config::TableNames;
 use paybell_shared::https::{HttpsLimits, HttpsTransport};
@@ -19,13 +18,15 @@ use super::dynamodb::DynamoDb;
 use super::embedded::{CALLBACKS_QUEUE, Embedded, HINTS_QUEUE, NOTIFY_DEAD_LETTERS};
 use super::endpoint::Endpoint;
 use super::folder::DataFolder;
-use super::functions::{Functions, HttpFunction, TRIGGER_TIMEOUT, WebSocketFunction, limited};
-use super::gateway::{self, Gateway};
+use super::functions::{Functions, HttpFunction, TRIGGER_TIMEOUT, WebSocketFunction, limited, limited_apart};
+use super::gateway::hub::Hub;
+use super::gateway::serving::{self, Limits};
+use super::gateway::{self, Gateway, OPEN_MAX};
+use super::kept_time::KeptTime;
 use super::sandbox::Sandbox;
-use super::time::KeptTime;
 use super::triggers::queue::QueueMapping;
 use super::triggers::stream::StreamMapping;
-use super::triggers::{self, Stopping, stopped};
+use super::triggers::{self, Stopping};
 use super::{Options, StartError, accounts, configuration, help, open_files};
 use crate::Place;
 
@@ -48,7 +49,7 @@ const STOP_MAX: Duration = Duration::from_secs(4);
 pub async fn run(place: &Place, options: &Options, wall: Arc<dyn Clock>) -> Result<(), StartError> {
     // Whoever has seen `/health` answer may stop us, so the signals are heard before that.
     let told_to_stop = stop_signal()?;
-    open_files::raise_limit();
+    let limits = Limits::with_open_files(open_files::raise_limit());
     let providers = Arc::new(Registry::new(configuration::read(options.config.as_deref())?));
     let folder = DataFolder::open(&place.data)?;
     let public = bind(place.port).await?;
@@ -75,18 +76,19 @@ pub async fn run(place: &Place, options: &Options, wall: Arc<dyn Clock>) -> Resu
         hub: Arc::clone(&services.hub),
         store: Arc::clone(&services.store),
         dynamodb: services.dynamodb.clone(),
+        health: Arc::default(),
         sandbox,
         clock: wall,
         about: help::about(&place, &demo, &providers).into(),
         trusted_proxies: options.trusted_proxies.as_slice().into(),
         stopping: stopping.clone(),
     };
-    let mut serving = tokio::spawn(serve_publicly(public, gateway, stopping));
+    let mut serving = tokio::spawn(serving::serve(public, gateway::router(gateway), limits, stopping));
     say_ready(&help::what_to_try(&place, &demo, &providers), &help::address(&place)).await?;
 
     tokio::select! {
         () = told_to_stop => tracing::info!("stopping"),
-        ended = &mut serving => return Ok(ended.map_err(io::Error::other)??),
+        ended = &mut serving => return Ok(ended.map_err(io::Error::other)?),
     }
     let _ = stop.send(true);
     // Order matters: first nothing new comes in, then what runs may end, while the services still answer.
@@ -147,7 +149,7 @@ fn functions(
             Box::pin(async move { callback_function::handle(event, &ports, now).await })
         }),
         orders: limited(orders, HTTP_CONCURRENCY),
-        connections: limited(connections, HTTP_CONCURRENCY),
+        connections: limited_apart(&connections, HTTP_CONCURRENCY),
         apply: function!(
             apply_function::Ports::new(adapters, Arc::clone(providers)),
             |(event, deadline_ms), ports, clock| {
@@ -212,29 +214,21 @@ fn start_triggers(
         clock: Arc::clone(clock),
     };
     tasks.spawn(triggers::stream::run(mapping, stopping.clone()));
-    tasks.spawn(sweep(services.dynamodb.clone(), stopping.clone()));
+    tasks.spawn(sweep(services.dynamodb.clone(), Arc::clone(&services.hub), stopping.clone()));
     tasks
 }
 
 /// Deletes items whose time to live is over, as DynamoDB does in the background.
-async fn sweep(dynamodb: DynamoDb, mut stopping: Stopping) {
+async fn sweep(dynamodb: DynamoDb, hub: Arc<Hub>, mut stopping: Stopping) {
     while !*stopping.borrow() {
         triggers::pause(&mut stopping, SWEEP_EVERY).await;
+        // First, so that nobody waits on a socket that is open and in no table any more.
+        hub.cut_older_than(OPEN_MAX);
         let dynamodb = dynamodb.clone();
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || dynamodb.sweep_expired()).await {
             tracing::warn!(%error, "expired items could not be deleted");
         }
     }
-}
-
-async fn serve_publicly(listener: TcpListener, gateway: Gateway, mut stopping: Stopping) -> io::Result<()> {
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let service = gateway::router(gateway).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service)
-        .with_graceful_shutdown(async move {
-            stopped(&mut stopping).await;
-        })
-        .await
 }
 
 /// Prints what to try and the line that scripts wait for, once `/health` answers.

@@ -12,10 +12,10 @@ mod group_sync;
 mod help;
 mod host;
 mod internal;
+mod kept_time;
 mod open_files;
 mod queue;
 mod sandbox;
-mod time;
 mod triggers;
 
 use std::io::{self, IsTerminal};

@@ -108,6 +108,14 @@ impl Hub {
         self.peers().remove(id).map(drop).ok_or(PushError::Gone)
     }
 
+    /// Removes those that were opened longer ago than that, by the clock that also ends their rows in the table: the
+    /// timers of their sockets stand still while the machine sleeps.
+    pub fn cut_older_than(&self, age_max: Duration) {
+        let age_ms_max = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
+        let oldest_ms = self.clock.now_ms().saturating_sub(age_ms_max);
+        self.peers().retain(|_, peer| peer.connected_at_ms > oldest_ms);
+    }
+
     /// What `@connections` tells of a connection.
     ///
     /// # Errors
@@ -132,6 +140,7 @@ impl Hub {
 mod tests {
     use super::*;
     use paybell_shared::ports::SystemClock;
+    use paybell_shared::ports::memory::ManualClock;
 
     #[tokio::test(start_paused = true)]
     async fn s9_a_client_that_does_not_keep_up_is_cut() {
@@ -148,6 +157,19 @@ mod tests {
             waiting += 1;
         }
         assert_eq!(waiting, OUTGOING_MESSAGES_MAX);
+    }
+
+    #[tokio::test]
+    async fn s9_s12_a_socket_does_not_outlive_its_row_when_the_clock_jumps() {
+        let clock = Arc::new(ManualClock::at_ms(1_800_000_000_000));
+        let hub = Hub::new(clock.clone());
+        let mut old = hub.open("old", String::new(), String::new());
+        clock.advance_ms(25 * 3_600_000);
+        let _new = hub.open("new", String::new(), String::new());
+        hub.cut_older_than(Duration::from_secs(2 * 3_600));
+        assert_eq!(old.outgoing.recv().await, None, "its socket is closed");
+        assert_eq!(hub.push("old", Bytes::from_static(b"m")).await, Err(PushError::Gone));
+        assert_eq!(hub.push("new", Bytes::from_static(b"m")).await, Ok(()));
     }
 
     #[tokio::test]

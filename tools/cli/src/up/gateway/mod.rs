@@ -1,8 +1,10 @@
 //! The public gateway: the HTTP and WebSocket APIs in front of the functions.
 
 mod convert;
+mod health;
 pub mod hub;
 mod routes;
+pub mod serving;
 mod source;
 mod websocket;
 
@@ -29,12 +31,14 @@ use super::queue::Store;
 use super::sandbox::{self, Sandbox};
 use super::triggers::Stopping;
 
+pub use self::health::Health;
+pub use self::websocket::OPEN_MAX;
+
 /// What a function sees of a body: one byte more than `callback` takes, so that it can give the provider's own answer
 /// to one that is too large.
 const BODY_BYTES_SEEN_MAX: usize = 256 * 1024 + 1;
 /// What is read at all, as in API Gateway; a client that is answered early may still be sending.
 const BODY_BYTES_READ_MAX: usize = 10 * 1024 * 1024;
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the routes share.
@@ -50,6 +54,8 @@ pub struct Gateway {
     pub dynamodb: DynamoDb,
     /// The provider's side of the demo account.
     pub sandbox: Arc<Sandbox>,
+    /// Whether these take what is written.
+    pub health: Arc<Health>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The text of `GET /`.
@@ -74,17 +80,22 @@ pub fn router(gateway: Gateway) -> Router {
 
 /// 200 as long as what is acknowledged can be made durable.
 async fn health(State(gateway): State<Gateway>) -> Response {
+    // In a task of its own: a client that leaves must not end a probe half-way, and have the next one begin another.
+    let asked = tokio::spawn(async move { gateway.health.ask(probe(&gateway)).await });
+    match asked.await {
+        Ok(Ok(())) => axum::Json(serde_json::json!({"status": "ok"})).into_response(),
+        _ => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, "The storage has failed. See the log; a restart may help.")
+        }
+    }
+}
+
+async fn probe(gateway: &Gateway) -> Result<(), String> {
     let stores = futures_util::future::try_join(
         async { gateway.store.probe().await.map_err(|error| error.to_string()) },
         async { gateway.dynamodb.probe().await.map_err(|error| error.to_string()) },
     );
-    let outcome = match tokio::time::timeout(HEALTH_TIMEOUT, stores).await {
-        Ok(Ok(_)) => return axum::Json(serde_json::json!({"status": "ok"})).into_response(),
-        Ok(Err(error)) => error,
-        Err(_) => "the storage does not answer".to_owned(),
-    };
-    tracing::error!(reason = outcome, "unhealthy");
-    plain(StatusCode::SERVICE_UNAVAILABLE, "The storage has failed. See the log; a restart may help.")
+    stores.await.map(drop)
 }
 
 async fn call(

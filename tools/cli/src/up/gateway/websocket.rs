@@ -1,15 +1,17 @@
 //! WebSockets as API Gateway serves them: `$connect` decides, messages go to the route that their `action` names.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{ConnectInfo, State};
+use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use paybell_shared::ports::Clock;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -17,9 +19,10 @@ use uuid::Uuid;
 
 use super::Gateway;
 use super::convert::{plain, query_of};
-use super::hub::{Line, MESSAGE_BYTES_MAX};
+use super::hub::{Hub, Line, MESSAGE_BYTES_MAX};
+use super::serving::Seat;
 use super::source;
-use crate::up::functions::{HTTP_TIMEOUT, invoke};
+use crate::up::functions::{HTTP_TIMEOUT, WebSocketFunction, invoke};
 use crate::up::triggers::stopped;
 
 /// Largest frame that a client may send, as in API Gateway.
@@ -27,7 +30,8 @@ const FRAME_BYTES_MAX: usize = 32 * 1024;
 /// What may wait to leave beside one message: the answers to pings of a client that does not read them.
 const UNSENT_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64 * 1024;
 const IDLE_MAX: Duration = Duration::from_secs(10 * 60);
-const OPEN_MAX: Duration = Duration::from_secs(2 * 3600);
+/// How long a connection lives, as in API Gateway.
+pub const OPEN_MAX: Duration = Duration::from_secs(2 * 3600);
 /// How long one frame may take to leave.
 const SEND_MAX: Duration = Duration::from_secs(10);
 /// Messages of one client that may wait for the function.
@@ -46,6 +50,7 @@ struct Connection {
 pub async fn upgrade(
     State(gateway): State<Gateway>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(seat): Extension<Seat>,
     uri: Uri,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
@@ -60,7 +65,7 @@ pub async fn upgrade(
     };
     // Open before the function runs: what is pushed as soon as it has stored the connection must find it.
     let line = gateway.hub.open(&connection.id, connection.source_ip.clone(), connection.user_agent.clone());
-    let mut event = event(&gateway, &connection, "CONNECT", "$connect");
+    let mut event = event(&*gateway.clock, &connection, "CONNECT", "$connect");
     event.query_string_parameters = query_of(&uri)
         .into_iter()
         .filter_map(|(name, mut values)| Some((name, values.pop()?)))
@@ -87,14 +92,22 @@ pub async fn upgrade(
                 disconnect(&failed_gateway, &failed_connection, close_code::ABNORMAL).await
             });
         })
-        .on_upgrade(move |socket| serve(gateway, connection, line, socket))
+        .on_upgrade(move |socket| async move {
+            let _seat = seat;
+            serve(gateway, connection, line, socket).await;
+        })
         .into_response()
 }
 
 /// One socket's life.
 async fn serve(gateway: Gateway, connection: Connection, mut line: Line, mut socket: WebSocket) {
     let (incoming, messages) = mpsc::channel(INCOMING_MESSAGES_MAX);
-    let worker = tokio::spawn(answer(gateway.clone(), connection.clone(), messages));
+    let served_by = ServedBy {
+        function: Arc::clone(&gateway.functions.connections),
+        hub: Arc::clone(&gateway.hub),
+        clock: Arc::clone(&gateway.clock),
+    };
+    let worker = tokio::spawn(answer(served_by, connection.clone(), messages));
     let code = exchange(&gateway, &mut line, &mut socket, &incoming).await;
     let close = CloseFrame { code, reason: Utf8Bytes::from_static("") };
     let _ = tokio::time::timeout(Duration::from_secs(1), socket.send(Message::Close(Some(close)))).await;
@@ -153,22 +166,31 @@ fn code_of(error: &axum::Error) -> u16 {
     }
 }
 
-/// Gives a client's messages to the function, one after the other.
-async fn answer(gateway: Gateway, connection: Connection, mut messages: mpsc::Receiver<Utf8Bytes>) {
+/// What a client's messages need of the gateway.
+struct ServedBy {
+    function: WebSocketFunction,
+    hub: Arc<Hub>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Gives a client's messages to the function, one after the other, until one fails.
+async fn answer(served_by: ServedBy, connection: Connection, mut messages: mpsc::Receiver<Utf8Bytes>) {
     while let Some(text) = messages.recv().await {
-        let mut event = event(&gateway, &connection, "MESSAGE", route_of(&text));
+        let mut event = event(&*served_by.clock, &connection, "MESSAGE", route_of(&text));
         event.request_context.message_direction = Some("IN".to_owned());
         event.request_context.message_id = Some(Uuid::new_v4().simple().to_string());
         event.body = Some(text.to_string());
         let request_id = event.request_context.request_id.clone();
-        if let Err(error) = invoke(&gateway.functions.connections, event, HTTP_TIMEOUT).await {
+        if let Err(error) = invoke(&served_by.function, event, HTTP_TIMEOUT).await {
             tracing::error!(connection = connection.id, %error, "a message failed");
             let body = serde_json::json!({
                 "message": "Internal server error", "connectionId": connection.id, "requestId": request_id,
             });
-            let _ = gateway.hub.push(&connection.id, Bytes::from(body.to_string())).await;
+            let _ = served_by.hub.push(&connection.id, Bytes::from(body.to_string())).await;
             // API Gateway leaves it open; but whoever waits for the answer to a `resume` would wait for hours.
-            let _ = gateway.hub.cut(&connection.id);
+            let _ = served_by.hub.cut(&connection.id);
+            // What else it said waits for an answer no more, and would keep its `$disconnect` waiting.
+            return;
         }
     }
 }
@@ -182,7 +204,7 @@ fn route_of(text: &str) -> &'static str {
 
 async fn disconnect(gateway: &Gateway, connection: &Connection, code: u16) {
     let _ = gateway.hub.cut(&connection.id);
-    let mut event = event(gateway, connection, "DISCONNECT", "$disconnect");
+    let mut event = event(&*gateway.clock, connection, "DISCONNECT", "$disconnect");
     event.request_context.disconnect_status_code = Some(code.into());
     if let Err(error) = invoke(&gateway.functions.connections, event, HTTP_TIMEOUT).await {
         tracing::warn!(connection = connection.id, %error, "a disconnection failed");
@@ -190,7 +212,7 @@ async fn disconnect(gateway: &Gateway, connection: &Connection, code: u16) {
 }
 
 fn event(
-    gateway: &Gateway,
+    clock: &dyn Clock,
     connection: &Connection,
     event_type: &str,
     route_key: &str,
@@ -202,7 +224,7 @@ fn event(
     context.connection_id = Some(connection.id.clone());
     context.connected_at = connection.connected_at_ms;
     context.request_id = Some(Uuid::new_v4().to_string());
-    context.request_time_epoch = gateway.clock.now_ms();
+    context.request_time_epoch = clock.now_ms();
     context.stage = Some("local".to_owned());
     context.identity.source_ip = Some(connection.source_ip.clone());
     context.identity.user_agent = Some(connection.user_agent.clone());
@@ -211,7 +233,42 @@ fn event(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use paybell_shared::ports::SystemClock;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn s9_after_a_message_that_failed_the_others_of_the_client_are_not_tried() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let hub = Arc::new(Hub::new(Arc::new(SystemClock)));
+        let served_by = ServedBy {
+            function: Arc::new(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Box::pin(std::future::pending())
+            }),
+            hub: Arc::clone(&hub),
+            clock: Arc::new(SystemClock),
+        };
+        let connection = Connection {
+            id: "c".to_owned(),
+            connected_at_ms: 0,
+            source_ip: String::new(),
+            user_agent: String::new(),
+        };
+        let mut line = hub.open("c", String::new(), String::new());
+        let (incoming, messages) = mpsc::channel(INCOMING_MESSAGES_MAX);
+        for _ in 0..3 {
+            incoming.try_send(Utf8Bytes::from_static(r#"{"action":"resume"}"#)).unwrap();
+        }
+        drop(incoming);
+        answer(served_by, connection, messages).await;
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        assert!(line.outgoing.recv().await.is_some(), "it is told");
+        assert_eq!(line.outgoing.recv().await, None, "and cut");
+    }
 
     #[test]
     fn messages_go_to_the_route_that_their_action_names() {
