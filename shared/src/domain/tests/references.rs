@@ -246,3 +246,28 @@ fn references_without_end_are_refused() {
     }
     assert_eq!(plan.next(), Err(OrderError::TooManyReferences));
 }
+
+#[test]
+fn a_reference_holds_so_many_parked_events() {
+    let loose = |at: usize| described(at, EventKind::DisputeOpened, None, 1);
+    for (parked, is_full) in [(EVENTS_MAX - 1, false), (EVENTS_MAX, true)] {
+        let mut plan = plans(&[Work::Event(loose(parked))], 1).remove(0);
+        assert_eq!((plan.account(), plan.home()), (ACCOUNT, None));
+        let record =
+            ReferenceRecord { parked: (0..parked).map(loose).collect(), ..ReferenceRecord::default() };
+        plan.learned(references(1).remove(0), record);
+        match plan.next() {
+            Err(OrderError::TooManyEvents) => assert!(is_full, "{parked}"),
+            Ok(Some(Ask::Park(..))) => assert!(!is_full, "{parked}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_order_tells_every_reference_that_it_knows() {
+    let mut order = Order::new(subject("o1"));
+    order.absorb([described(0, EventKind::PaymentCaptured, Some(1), 0b1)]).unwrap();
+    order.register(Expectation { references: references(0b10), ..expectation() }).unwrap();
+    assert_eq!(order.references().into_iter().cloned().collect::<Vec<_>>(), references(0b11));
+}
