@@ -20,7 +20,7 @@ use paybell_shared::ports::{
     AccountStore, CallbackQueue, FetchedKeys, Fetcher, ForwardClock, PortError, SystemClock,
 };
 use paybell_shared::providers::{Provider, Registry, Reply};
-use paybell_shared::refusals::{Admission, Refusals};
+use paybell_shared::refusals::{Limited, Refusals};
 use thiserror::Error;
 
 use limits::Visit;
@@ -29,8 +29,6 @@ use limits::Visit;
 /// come again is better than one that is told nothing. What was queued too late for the answer is queued again, and
 /// applied once.
 const ANSWER_MAX: Duration = Duration::from_secs(4);
-/// What a source is told that was refused too often; a provider comes again.
-const TOO_MANY_REQUESTS: u16 = 429;
 
 /// What the function needs from the outside world.
 #[derive(Clone)]
@@ -43,7 +41,7 @@ pub struct Ports {
     pub keys: Arc<FetchedKeys>,
     /// The providers.
     pub providers: Arc<Registry>,
-    /// Who was refused how often.
+    /// Who was refused how often, and who has proved itself.
     pub refusals: Arc<Refusals>,
 }
 
@@ -70,6 +68,9 @@ enum CallbackError {
     /// The callback is not believed.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// Its source has to wait; a provider comes again.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// We could not do our part.
     #[error(transparent)]
     Failed(#[from] PortError),
@@ -85,18 +86,12 @@ pub async fn handle(
     let provider = address.as_ref().and_then(|address| addressed(address, &ports.providers));
     let answers = provider.map_or(&Answers::EMPTY, |provider| &provider.answers);
     let visit = Visit::new(&event, address.as_ref(), provider, ports, now);
-    if let Admission::Limited { retry_after_seconds, to_tell } = visit.admission() {
-        if let Some(requests) = to_tell {
-            let provider = provider.map_or("unknown", |found| found.name);
-            tracing::warn!(outcome = "limited", requests, provider, status = TOO_MANY_REQUESTS, "callback");
-        }
-        let mut response = response(answers.failure(TOO_MANY_REQUESTS).into());
-        response.headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
-        return response;
-    }
-    let accepted = tokio::time::timeout(ANSWER_MAX, accept(&event, provider, ports, now));
+    let accepted = async {
+        visit.admit()?;
+        accept(&event, provider, &visit, ports, now).await
+    };
     let out_of_time = |_| Err(PortError::Transient("no time left for an answer".to_owned()).into());
-    match accepted.await.unwrap_or_else(out_of_time) {
+    match tokio::time::timeout(ANSWER_MAX, accepted).await.unwrap_or_else(out_of_time) {
         Ok(Accepted::Callback(verified, reply)) => {
             tracing::info!(
                 outcome = "accepted",
@@ -118,8 +113,14 @@ pub async fn handle(
         Err(error) => {
             let status = status_of(&error);
             log(&error, provider, status);
-            visit.refused(status);
-            response(answers.failure(status).into())
+            let mut response = response(answers.failure(status).into());
+            match error {
+                CallbackError::Limited(Limited { retry_after_seconds, .. }) => {
+                    response.headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
+                }
+                _ => visit.refused(status),
+            }
+            response
         }
     }
 }
@@ -143,6 +144,7 @@ enum Accepted {
 async fn accept(
     event: &ApiGatewayV2httpRequest,
     provider: Option<&'static Provider>,
+    visit: &Visit<'_>,
     ports: &Ports,
     now: UnixSeconds,
 ) -> Result<Accepted, CallbackError> {
@@ -160,8 +162,13 @@ async fn accept(
         (Err(_), Some(missing)) => return Err(missing),
         (accepted, _) => accepted?,
     };
+    let is_unsigned = limits::is_unsigned(provider, &verified);
+    if is_unsigned {
+        visit.admit_unsigned(&verified)?;
+    }
     // What is acknowledged must never be lost, so it is durable first.
     ports.callbacks.send(&verified).await?;
+    visit.taken(&verified, is_unsigned);
     let reply = provider.success(&verified);
     Ok(Accepted::Callback(Box::new(verified), reply))
 }
@@ -173,6 +180,7 @@ async fn accept(
 fn status_of(error: &CallbackError) -> u16 {
     match error {
         CallbackError::Unknown(_) => 404,
+        CallbackError::Limited(_) => 429,
         CallbackError::Failed(_) => 503,
         CallbackError::Rejected(rejection) => match rejection {
             Rejection::TooLarge { .. } => 413,
@@ -214,6 +222,11 @@ fn log(error: &CallbackError, provider: Option<&'static Provider>, status: u16) 
             };
             let reason = rejection.reason();
             tracing::warn!(outcome, reason, age_seconds, provider, status, "callback");
+        }
+        CallbackError::Limited(Limited { to_tell, .. }) => {
+            if let Some(requests) = to_tell {
+                tracing::warn!(outcome = "limited", requests, provider, status, "callback");
+            }
         }
         CallbackError::Failed(error) => {
             tracing::error!(outcome = "failed", reason = %error, provider, status, "callback");

@@ -1,9 +1,10 @@
-//! Who has to wait before anything is looked at: a source that was refused too often.
+//! Who has to wait before anything is looked at: a source that was refused too often, or that sends too much which
+//! anybody could send.
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use paybell_shared::callback::UnixSeconds;
+use paybell_shared::callback::{Origin, UnixSeconds, Verified};
 use paybell_shared::providers::Provider;
-use paybell_shared::refusals::{Admission, Aim, Refusals, Source};
+use paybell_shared::refusals::{Aim, Limited, Refusals, Source};
 
 use super::Ports;
 use super::request::Address;
@@ -43,12 +44,32 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Whether it is looked at. Who guesses at accounts is stopped where a guess would cost a read.
-    pub fn admission(&self) -> Admission {
-        let Some(source) = self.source else { return Admission::Admitted };
+    /// Whether it is looked at. Who has proved itself always is, because a stranger can have forgeries sent from a
+    /// provider's own addresses; who guesses at accounts is stopped where a guess would cost a read.
+    pub fn admit(&self) -> Result<(), Limited> {
+        let Some(source) = self.source else { return Ok(()) };
+        let has_proved = |aim| self.refusals.has_proved(source, aim, self.now_ms);
+        if self.callback.as_ref().is_some_and(has_proved) {
+            return Ok(());
+        }
         let guess = (!self.is_remembered).then_some(Aim::Guess);
         let aims: Vec<Aim> = self.callback.iter().cloned().chain(guess).collect();
         self.refusals.admit(source, &aims, self.now_ms)
+    }
+
+    /// Whether it may go on although it proves nothing. Only now is that known, and nothing was read or sent for it.
+    pub fn admit_unsigned(&self, verified: &Verified) -> Result<(), Limited> {
+        self.source.map_or(Ok(()), |source| self.refusals.admit(source, &[hint(verified)], self.now_ms))
+    }
+
+    /// Counts what proves nothing, and remembers who has proved itself.
+    pub fn taken(&self, verified: &Verified, is_unsigned: bool) {
+        let Some(source) = self.source else { return };
+        if is_unsigned {
+            self.refusals.count(source, hint(verified), self.now_ms);
+        } else if let Some(aim) = self.callback.clone() {
+            self.refusals.proved(source, aim, self.now_ms);
+        }
     }
 
     /// Counts its refusal with this status; what is our own fault is nobody's.
@@ -58,4 +79,14 @@ impl<'a> Visit<'a> {
         let aim = self.callback.clone().filter(|_| self.is_remembered || status == 401);
         self.refusals.count(source, aim.unwrap_or(Aim::Guess), self.now_ms);
     }
+}
+
+/// Whether anybody may have sent a callback that was believed as a hint.
+pub(crate) fn is_unsigned(provider: &Provider, verified: &Verified) -> bool {
+    let has_no_signature = || provider.inquiry.is_some_and(|inquiry| inquiry.is_unsigned(verified));
+    verified.origin() == Origin::Hint && (!provider.signs() || has_no_signature())
+}
+
+fn hint(verified: &Verified) -> Aim {
+    Aim::Hint { account: verified.account().to_owned(), provider: verified.provider().to_owned() }
 }

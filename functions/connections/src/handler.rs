@@ -16,13 +16,13 @@ use paybell_shared::ports::{
     Connection, ConnectionStore, Inbox, PortError, Pushed, Pusher, secret_sha256_hex,
 };
 use paybell_shared::push::Message;
-use paybell_shared::refusals::{Admission, Aim, Refusals, Source};
+use paybell_shared::refusals::{Limited, Refusals};
 use thiserror::Error;
 
 /// Most bytes of a ticket; ours have 43.
 const TICKET_BYTES_MAX: usize = 128;
 /// Most open WebSockets of a user. Devices that connect at the same moment may be a few more for as long as that.
-pub const CONNECTIONS_OF_USER_MAX: usize = 32;
+const CONNECTIONS_OF_USER_MAX: usize = 32;
 /// What a client is told that says anything else.
 const ALLOWED: &str = r#"send {"action":"resume","cursor":"…"}, with an empty cursor for everything"#;
 
@@ -59,12 +59,7 @@ enum ConnectionError {
     Unauthorized,
     /// Too many wrong tickets came from the same source.
     #[error("too many tickets were not valid")]
-    Limited {
-        /// Whole seconds after which the next ticket is looked at.
-        retry_after_seconds: i64,
-        /// How many were limited since it was told last, when it is time to tell again.
-        to_tell: Option<u64>,
-    },
+    Limited(#[from] Limited),
     /// A message of a connection that we do not know.
     #[error("unknown connection")]
     UnknownConnection,
@@ -102,7 +97,7 @@ pub async fn handle(
     let mut response = ApiGatewayProxyResponse::default();
     match &outcome {
         Ok(()) => tracing::info!(outcome = "done", route, "connections"),
-        Err(ConnectionError::Limited { retry_after_seconds, to_tell }) => {
+        Err(ConnectionError::Limited(Limited { retry_after_seconds, to_tell })) => {
             if let Some(requests) = to_tell {
                 tracing::warn!(outcome = "limited", requests, route, "connections");
             }
@@ -122,7 +117,7 @@ fn status_of(error: &ConnectionError) -> i64 {
     match error {
         ConnectionError::Unauthorized => 401,
         ConnectionError::UnknownConnection => 410,
-        ConnectionError::Limited { .. } => 429,
+        ConnectionError::Limited(_) => 429,
         ConnectionError::NotAWebSocket => 400,
         ConnectionError::Failed(_) => 503,
     }
@@ -136,19 +131,11 @@ async fn connect_unless_limited(
     now: UnixSeconds,
 ) -> Result<(), ConnectionError> {
     let ticket = event.query_string_parameters.first("ticket");
-    let source = event.request_context.identity.source_ip.as_deref().and_then(Source::parse);
-    let Some(source) = source else { return connect(id, ticket, ports, now).await };
+    let source_ip = event.request_context.identity.source_ip.as_deref();
+    let is_refusal = |error: &ConnectionError| matches!(error, ConnectionError::Unauthorized);
     let now_ms = now.0.saturating_mul(1_000);
-    if let Admission::Limited { retry_after_seconds, to_tell } =
-        ports.refusals.admit(source, &[Aim::Guess], now_ms)
-    {
-        return Err(ConnectionError::Limited { retry_after_seconds, to_tell });
-    }
-    let connected = connect(id, ticket, ports, now).await;
-    if let Err(ConnectionError::Unauthorized) = &connected {
-        ports.refusals.count(source, Aim::Guess, now_ms);
-    }
-    connected
+    // A ticket is used up by what it proves, so there is nothing to remember.
+    ports.refusals.unless_limited((source_ip, None), now_ms, connect(id, ticket, ports, now), is_refusal).await
 }
 
 async fn connect(

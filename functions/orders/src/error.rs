@@ -3,6 +3,7 @@
 use paybell_shared::domain::OrderError;
 use paybell_shared::ports::PortError;
 use paybell_shared::ports::fold::FoldError;
+use paybell_shared::refusals::Limited;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -14,12 +15,7 @@ pub(crate) enum ApiError {
     Unauthorized,
     /// Too many wrong keys came from the same source.
     #[error("too many calls without a valid key came from your address: wait as long as `retry-after` says")]
-    Limited {
-        /// Whole seconds after which the next call is looked at.
-        retry_after_seconds: i64,
-        /// How many calls were limited since it was told last, when it is time to tell again.
-        to_tell: Option<u64>,
-    },
+    Limited(#[from] Limited),
     /// No such address or thing.
     #[error("there is no such address or thing")]
     NotFound,
@@ -68,7 +64,7 @@ impl ApiError {
             Self::NotFound => 404,
             Self::Conflict { .. } | Self::Refused(_) => 409,
             Self::TooLarge { .. } => 413,
-            Self::Limited { .. } => 429,
+            Self::Limited(_) => 429,
             Self::Failed(_) => 503,
         }
     }
@@ -77,7 +73,7 @@ impl ApiError {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
-            Self::Limited { .. } => "limited",
+            Self::Limited(_) => "limited",
             Self::NotFound => "not_found",
             Self::NotJson => "not_json",
             Self::TooLarge { .. } => "too_large",

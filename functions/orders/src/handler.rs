@@ -22,7 +22,7 @@ use paybell_shared::ports::{
     AccountStore, Clock, ConnectionStore, Inbox, OrderStore, Random, secret_sha256_hex,
 };
 use paybell_shared::providers::ID_BYTES_MAX;
-use paybell_shared::refusals::{Admission, Aim, Refusals, Source};
+use paybell_shared::refusals::{Aim, Limited, Refusals};
 use percent_encoding::percent_decode_str;
 
 use error::ApiError;
@@ -112,7 +112,7 @@ pub async fn handle(
         }
         Err(error) => {
             let status = error.status();
-            if let ApiError::Limited { to_tell, .. } = &error {
+            if let ApiError::Limited(Limited { to_tell, .. }) = &error {
                 if let Some(requests) = to_tell {
                     tracing::warn!(outcome = "limited", requests, method, status, "orders");
                 }
@@ -122,7 +122,7 @@ pub async fn handle(
                 tracing::warn!(outcome = "refused", method, status, reason = error.code(), "orders");
             }
             let retry_after_seconds = match &error {
-                ApiError::Limited { retry_after_seconds, .. } => Some(*retry_after_seconds),
+                ApiError::Limited(limited) => Some(limited.retry_after_seconds),
                 _ => None,
             };
             Reply { status, json: error.to_json(), retry_after_seconds }
@@ -138,35 +138,28 @@ pub async fn handle(
     response
 }
 
-/// A source that has come with too many wrong keys waits before another one is looked up.
+/// A source that has come with too many wrong keys waits before another one is looked up; a key that was right a short
+/// while ago does not wait for wrong ones beside it.
 async fn authorise_unless_limited(
     event: &ApiGatewayV2httpRequest,
     ports: &Ports,
     now_ms: i64,
 ) -> Result<String, ApiError> {
-    let source = event.request_context.http.source_ip.as_deref().and_then(Source::parse);
-    let Some(source) = source else { return authorise(event, ports).await };
-    if let Admission::Limited { retry_after_seconds, to_tell } =
-        ports.refusals.admit(source, &[Aim::Guess], now_ms)
-    {
-        return Err(ApiError::Limited { retry_after_seconds, to_tell });
-    }
-    let authorised = authorise(event, ports).await;
-    if let Err(ApiError::Unauthorized) = &authorised {
-        ports.refusals.count(source, Aim::Guess, now_ms);
-    }
-    authorised
+    let source_ip = event.request_context.http.source_ip.as_deref();
+    let hash = api_key(event).map(secret_sha256_hex);
+    let claim = hash.clone().map(|sha256_hex| Aim::ApiKey { sha256_hex });
+    let authorise = async {
+        let hash = hash.ok_or(ApiError::Unauthorized)?;
+        ports.accounts.account_of_api_key(&hash).await?.ok_or(ApiError::Unauthorized)
+    };
+    let is_refusal = |error: &ApiError| matches!(error, ApiError::Unauthorized);
+    ports.refusals.unless_limited((source_ip, claim), now_ms, authorise, is_refusal).await
 }
 
-async fn authorise(event: &ApiGatewayV2httpRequest, ports: &Ports) -> Result<String, ApiError> {
-    let header = event.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = header
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim())
-        .filter(|key| !key.is_empty() && key.len() <= API_KEY_BYTES_MAX)
-        .ok_or(ApiError::Unauthorized)?;
-    ports.accounts.account_of_api_key(&secret_sha256_hex(key)).await?.ok_or(ApiError::Unauthorized)
+fn api_key(event: &ApiGatewayV2httpRequest) -> Option<&str> {
+    let header = event.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (_, key) = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))?;
+    Some(key.trim()).filter(|key| !key.is_empty() && key.len() <= API_KEY_BYTES_MAX)
 }
 
 async fn route(call: Call<'_>) -> Result<Reply, ApiError> {

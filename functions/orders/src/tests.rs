@@ -126,6 +126,33 @@ async fn f19_who_guesses_at_api_keys_has_to_wait() {
     for _ in 0..2 * REFUSALS_BURST {
         assert_eq!(call("192.0.2.2", "key").await.status_code, 404);
     }
+    // Nor does it wait for a worker behind the same address that still uses another key.
+    for _ in 0..2 * REFUSALS_BURST {
+        call("192.0.2.2", "revoked").await;
+    }
+    assert_eq!(call("192.0.2.2", "revoked").await.status_code, 429);
+    assert_eq!(call("192.0.2.2", "key").await.status_code, 404);
+}
+
+/// What was right once and is revoked waits like any wrong key, after it was refused for the first time.
+#[tokio::test]
+async fn f19_a_key_that_was_revoked_has_to_wait() {
+    let world = World::new().await;
+    let refused = |error: &ApiError| matches!(error, ApiError::Unauthorized);
+    let attempt = async |claim: &str, outcome: Result<(), ApiError>| {
+        let claim = Aim::ApiKey { sha256_hex: secret_sha256_hex(claim) };
+        let asked = (Some("192.0.2.1"), Some(claim));
+        world.refusals.unless_limited(asked, NOW_MS, async { outcome }, refused).await
+    };
+    attempt("key", Ok(())).await.unwrap();
+    for _ in 0..REFUSALS_BURST {
+        assert!(matches!(attempt("guess", Err(ApiError::Unauthorized)).await, Err(ApiError::Unauthorized)));
+    }
+    attempt("key", Ok(())).await.unwrap();
+    assert!(matches!(attempt("key", Err(ApiError::Failed(String::new()))).await, Err(ApiError::Failed(_))));
+    attempt("key", Ok(())).await.unwrap();
+    assert!(matches!(attempt("key", Err(ApiError::Unauthorized)).await, Err(ApiError::Unauthorized)));
+    assert!(matches!(attempt("key", Ok(())).await, Err(ApiError::Limited(_))));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use paybell_shared::ports::CachedAccounts;
 use paybell_shared::ports::memory::ManualClock;
-use paybell_shared::refusals::REFUSALS_BURST;
+use paybell_shared::refusals::{HINTS_BURST, REFUSALS_BURST};
 
 use super::*;
 
@@ -12,8 +12,11 @@ const PROVIDER: &str = "198.51.100.1";
 impl World {
     /// With the memory in front of the accounts that every deployment has.
     async fn remembering(provider: &'static str) -> Self {
+        Self::remembering_by(Arc::new(ManualClock::at_ms(NOW.0 * 1_000)), provider).await
+    }
+
+    async fn remembering_by(clock: Arc<ManualClock>, provider: &'static str) -> Self {
         let mut world = Self::new(provider).await;
-        let clock = Arc::new(ManualClock::at_ms(NOW.0 * 1_000));
         world.ports.accounts = Arc::new(CachedAccounts::new(world.accounts.clone(), clock));
         world
     }
@@ -98,6 +101,86 @@ async fn f19_guesses_at_accounts_cost_few_reads_and_do_not_hold_up_a_known_one()
     // The same unknown account again is answered from memory and costs no guess.
     assert_eq!(world.deliver(guess(0)).await.status_code, 404);
     assert_eq!(world.deliver(world.from(STRANGER)).await.status_code, 200, "a known account is");
+}
+
+/// Whoever enters our address as that of his own account has the provider send, from its own addresses, what we must
+/// refuse.
+#[tokio::test]
+async fn f19_forgeries_from_a_providers_own_addresses_do_not_hold_up_what_it_signs() {
+    let world = World::remembering("stripe").await;
+    assert_eq!(world.deliver(world.from(PROVIDER)).await.status_code, 200);
+    for _ in 0..3 * REFUSALS_BURST {
+        assert_eq!(world.deliver(world.forged_from(PROVIDER)).await.status_code, 401);
+    }
+    assert_eq!(world.deliver(world.from(PROVIDER)).await.status_code, 200);
+    let an_hour_later = UnixSeconds(NOW.0 + 3_601);
+    let statuses = async |events: i64| {
+        let mut statuses = BTreeSet::new();
+        for _ in 0..events {
+            statuses.insert(handle(world.forged_from(PROVIDER), &world.ports, an_hour_later).await.status_code);
+        }
+        statuses
+    };
+    assert_eq!(statuses(2 * REFUSALS_BURST).await, BTreeSet::from([401, 429]), "it is not believed for good");
+}
+
+#[tokio::test]
+async fn f19_guesses_through_a_provider_do_not_hold_up_an_account_that_has_heard_from_it() {
+    let clock = Arc::new(ManualClock::at_ms(NOW.0 * 1_000));
+    let world = World::remembering_by(clock.clone(), "stripe").await;
+    assert_eq!(world.deliver(world.from(PROVIDER)).await.status_code, 200);
+    // The memory of the account has ended, and asking for it would be a read as for a guess.
+    clock.advance_ms(31_000);
+    assert!(!world.ports.accounts.remembers("acme", "stripe"));
+    for number in 0..2 * REFUSALS_BURST {
+        let mut event = world.forged_from(PROVIDER);
+        event.raw_path = Some(format!("/callbacks/guess{number}/stripe"));
+        handle(event, &world.ports, UnixSeconds(NOW.0 + 31)).await;
+    }
+    let genuine = handle(world.from(PROVIDER), &world.ports, UnixSeconds(NOW.0 + 31)).await;
+    assert_eq!(genuine.status_code, 200);
+}
+
+/// Anybody can make up callbacks of a provider that signs nothing, and each would become a question to the provider.
+#[tokio::test]
+async fn f19_a_source_causes_few_questions_with_callbacks_that_need_no_signature() {
+    let world = World::remembering("bitpay").await;
+    let made_up = |number: i64, source: &str| {
+        let mut event = world.from(source);
+        event.body = Some(STANDARD.encode(json!({"data": {"id": format!("made-up-{number}")}}).to_string()));
+        event
+    };
+    for number in 0..HINTS_BURST {
+        assert_eq!(world.deliver(made_up(number, STRANGER)).await.status_code, 200);
+    }
+    let limited = world.deliver(made_up(HINTS_BURST, STRANGER)).await;
+    assert_eq!((limited.status_code, &limited.headers[RETRY_AFTER]), (429, &HeaderValue::from(1)));
+    assert_eq!(world.queue.messages().len(), usize::try_from(HINTS_BURST).unwrap());
+    assert_eq!(world.deliver(world.from(PROVIDER)).await.status_code, 200, "another source");
+    let later = UnixSeconds(NOW.0 + 1);
+    assert_eq!(handle(world.from(STRANGER), &world.ports, later).await.status_code, 200);
+}
+
+/// One provider has webhooks with a signature and others without.
+#[tokio::test]
+async fn f19_callbacks_that_need_no_signature_do_not_hold_up_signed_ones() {
+    let world = World::remembering("mollie").await;
+    let unsigned = || {
+        let mut event = world.from(PROVIDER);
+        event.headers.clear();
+        set(&mut event, "content-type", "application/x-www-form-urlencoded");
+        event.body = Some(STANDARD.encode("id=tr_7"));
+        event
+    };
+    let mut statuses = BTreeSet::new();
+    for _ in 0..2 * HINTS_BURST {
+        statuses.insert(world.deliver(unsigned()).await.status_code);
+    }
+    assert_eq!(statuses, BTreeSet::from([200, 429]));
+    for _ in 0..2 * HINTS_BURST {
+        assert_eq!(world.deliver(world.from(PROVIDER)).await.status_code, 200);
+    }
+    assert_eq!(world.deliver(unsigned()).await.status_code, 429, "a signature is no leave for what has none");
 }
 
 #[tokio::test]
