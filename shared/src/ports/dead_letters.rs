@@ -1,6 +1,8 @@
 //! Dead letters: what no further try can help is kept where it is seen, with the reason, until an operator has it done
 //! again.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
 use super::PortError;
@@ -20,8 +22,8 @@ pub trait DeadLetters: Send + Sync {
     async fn set_aside(&self, message: &str, reason: &str) -> Result<(), PortError>;
 }
 
-/// A dead letter as it was received.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A dead letter as it was received. It prints without the message, which may be a whole callback, and without its handle.
+#[derive(Clone, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Its id, the same at every receive.
     pub id: String,
@@ -35,6 +37,16 @@ pub struct DeadLetter {
     pub sent_at_ms: i64,
     /// How often it was received from here, this time included.
     pub receive_count: u32,
+}
+
+impl fmt::Debug for DeadLetter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetter")
+            .field("id", &self.id)
+            .field("reason", &self.reason)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A dead-letter queue as an operator reads it.
@@ -75,6 +87,20 @@ pub fn kept_reason(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s10_a_dead_letter_prints_without_its_message() {
+        let letter = DeadLetter {
+            id: "letter-1".to_owned(),
+            receipt_handle: "handle".to_owned(),
+            body: "payer@example.com".to_owned(),
+            reason: Some("field `a` is absent".to_owned()),
+            sent_at_ms: 1,
+            receive_count: 1,
+        };
+        let expected = r#"DeadLetter { id: "letter-1", reason: Some("field `a` is absent"), body_bytes: 17, .. }"#;
+        assert_eq!(format!("{letter:?}"), expected);
+    }
 
     #[test]
     fn a_reason_is_one_bounded_line() {
