@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::chain::node;
 use super::{Inquiry, Provider, Verify};
@@ -111,9 +111,14 @@ fn is_blank(value: &Value) -> bool {
         Value::Null => true,
         Value::String(text) => text.trim().is_empty(),
         Value::Array(members) => members.is_empty() || members.iter().any(is_blank),
-        Value::Object(members) => members.is_empty(),
+        Value::Object(members) => members.is_empty() || any_text(members, is_blank),
         Value::Bool(_) | Value::Number(_) => false,
     }
+}
+
+/// Keys by id are texts; what lies deeper is a provider's own document, such as a JWKS, and its reader's matter.
+fn any_text(members: &Map<String, Value>, is_wrong: fn(&Value) -> bool) -> bool {
+    members.values().any(|member| matches!(member, Value::Null | Value::String(_)) && is_wrong(member))
 }
 
 /// What stands where a secret belongs in examples and in programs' defaults: everybody knows it.
@@ -140,7 +145,8 @@ fn is_placeholder(value: &Value) -> bool {
             PLACEHOLDERS.contains(&words.as_str())
         }
         Value::Array(members) => members.iter().any(is_placeholder),
-        _ => false,
+        Value::Object(members) => any_text(members, is_placeholder),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
