@@ -117,7 +117,8 @@ async fn f19_forgeries_from_a_providers_own_addresses_do_not_hold_up_what_it_sig
     let statuses = async |events: i64| {
         let mut statuses = BTreeSet::new();
         for _ in 0..events {
-            statuses.insert(handle(world.forged_from(PROVIDER), &world.ports, an_hour_later).await.status_code);
+            statuses
+                .insert(handle(world.forged_from(PROVIDER), &world.ports, an_hour_later).await.status_code);
         }
         statuses
     };
