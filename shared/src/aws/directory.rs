@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use zeroize::Zeroizing;
 
 use super::accounts::{
     ACCOUNT, CREATED_AT, DynamoAccounts, INLINE, REVOKED_AT, SECRET, SECRET_VERSION, VERSION,
@@ -194,20 +195,15 @@ impl AccountDirectory {
         stored: &StoredCredentials,
     ) -> Result<Saved, PortError> {
         let text = serde_json::to_string(&stored.credentials).map_err(|_| unreadable("credentials"))?;
-        let pointer = match &self.secrets {
-            Some(secrets) => Some(secrets.write(account, provider, text.clone()).await?),
-            None => None,
+        let text = Zeroizing::new(text);
+        let place = match &self.secrets {
+            Some(secrets) => Place::Secret(secrets.write(account, provider, &text).await?),
+            None => Place::Inline(text),
         };
-        self.save(&keys::credentials(account, provider), stored.version, pointer, text).await
+        self.save(&keys::credentials(account, provider), stored.version, place).await
     }
 
-    async fn save(
-        &self,
-        key: &str,
-        version: Option<u64>,
-        pointer: Option<SecretPointer>,
-        text: String,
-    ) -> Result<Saved, PortError> {
+    async fn save(&self, key: &str, version: Option<u64>, place: Place) -> Result<Saved, PortError> {
         let number = |number: u64| AttributeValue::N(number.to_string());
         let mut request = self
             .client
@@ -219,16 +215,16 @@ impl AccountDirectory {
             .expression_attribute_names("#secret_version", SECRET_VERSION)
             .expression_attribute_names("#version", VERSION)
             .expression_attribute_values(":next", number(version.unwrap_or_default() + 1));
-        request = match pointer {
-            Some(SecretPointer { name, version }) => request
+        request = match place {
+            Place::Secret(SecretPointer { name, version }) => request
                 .update_expression(
                     "SET #version = :next, #secret = :name, #secret_version = :id REMOVE #inline",
                 )
                 .expression_attribute_values(":name", AttributeValue::S(name))
                 .expression_attribute_values(":id", AttributeValue::S(version)),
-            None => request
+            Place::Inline(text) => request
                 .update_expression("SET #version = :next, #inline = :text REMOVE #secret, #secret_version")
-                .expression_attribute_values(":text", AttributeValue::S(text)),
+                .expression_attribute_values(":text", AttributeValue::S(text.to_string())),
         };
         request = match version {
             Some(read) => request
@@ -238,6 +234,12 @@ impl AccountDirectory {
         };
         saved(request.send().await)
     }
+}
+
+/// Where an account's key sets for a provider are.
+enum Place {
+    Secret(SecretPointer),
+    Inline(Zeroizing<String>),
 }
 
 fn count(accounts: &mut BTreeMap<String, AccountSummary>, item: &Item) -> Result<(), PortError> {

@@ -41,12 +41,7 @@ impl SecretWriter {
     }
 
     /// Stores a text as a new version of the account's secret for the provider, which is made if need be.
-    pub async fn write(
-        &self,
-        account: &str,
-        provider: &str,
-        text: String,
-    ) -> Result<SecretPointer, PortError> {
+    pub async fn write(&self, account: &str, provider: &str, text: &str) -> Result<SecretPointer, PortError> {
         if text.len() > SECRET_BYTES_MAX {
             return Err(PortError::Permanent(format!(
                 "the key sets together are larger than the {SECRET_BYTES_MAX} bytes of a secret: leave out what is \
@@ -54,9 +49,9 @@ impl SecretWriter {
             )));
         }
         let name = self.place.name(account, provider);
-        let written = match self.put(&name, text.clone()).await? {
+        let written = match self.put(&name, text).await? {
             Some(version) => Some(version),
-            None => match self.create(&name, text.clone()).await? {
+            None => match self.create(&name, text).await? {
                 Some(version) => Some(version),
                 // Somebody else has made it in between.
                 None => self.put(&name, text).await?,
@@ -71,8 +66,8 @@ impl SecretWriter {
     /// The id of the new version; `None` when there is no such secret.
     ///
     /// A secret that is waiting to be deleted, as after a stage of the same name, is kept: it takes nothing meanwhile.
-    async fn put(&self, name: &str, text: String) -> Result<Option<String>, PortError> {
-        let request = || self.client.put_secret_value().secret_id(name).secret_string(text.clone()).send();
+    async fn put(&self, name: &str, text: &str) -> Result<Option<String>, PortError> {
+        let request = || self.client.put_secret_value().secret_id(name).secret_string(text).send();
         let mut put = request().await;
         if let Err(error) = &put
             && error.as_service_error().is_some_and(|error| error.is_invalid_request_exception())
@@ -93,7 +88,7 @@ impl SecretWriter {
     }
 
     /// The id of the first version; `None` when there is such a secret.
-    async fn create(&self, name: &str, text: String) -> Result<Option<String>, PortError> {
+    async fn create(&self, name: &str, text: &str) -> Result<Option<String>, PortError> {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         let request = self
             .client

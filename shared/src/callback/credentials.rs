@@ -5,12 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroize as _;
 
 use super::UnixSeconds;
 use super::json::Json;
 use super::rejection::Rejection;
-use super::signature::sha256;
 
 /// Most key sets that one account may hold for one provider.
 pub const KEY_SETS_MAX: usize = 8;
@@ -99,8 +99,9 @@ impl KeySet {
     /// Sixteen hexadecimal digits that tell key sets apart without telling what is in them: the beginning of the
     /// SHA-256 of all fields.
     pub fn fingerprint(&self) -> String {
-        let sorted = sorted_text(&Value::Object(self.fields.clone()));
-        hex::encode(&sha256(sorted.as_bytes())[..FINGERPRINT_BYTES])
+        let mut hash = Sha256::new();
+        hash_members(&self.fields, &mut hash);
+        hex::encode(&hash.finalize()[..FINGERPRINT_BYTES])
     }
 
     /// Whether a field is there at all, even if empty or null.
@@ -229,23 +230,38 @@ impl KeySet {
     }
 }
 
-/// JSON with the members of every object in the order of their names.
-fn sorted_text(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let sorted: BTreeMap<&String, String> =
-                members.iter().map(|(name, value)| (name, sorted_text(value))).collect();
-            let members: Vec<String> = sorted
-                .into_iter()
-                .map(|(name, text)| format!("{}:{text}", Value::from(name.as_str())))
-                .collect();
-            format!("{{{}}}", members.join(","))
-        }
-        Value::Array(members) => {
-            format!("[{}]", members.iter().map(sorted_text).collect::<Vec<_>>().join(","))
-        }
-        other => other.to_string(),
+/// Hashes JSON with the members of every object in the order of their names. It is never a text, of which a copy would
+/// stay in memory.
+fn hash_members(members: &Map<String, Value>, hash: &mut Sha256) {
+    let sorted: BTreeMap<&String, &Value> = members.iter().collect();
+    hash.update("{");
+    for (index, (name, value)) in sorted.into_iter().enumerate() {
+        hash.update(if index > 0 { "," } else { "" });
+        hash_scalar(name, hash);
+        hash.update(":");
+        hash_value(value, hash);
     }
+    hash.update("}");
+}
+
+fn hash_value(value: &Value, hash: &mut Sha256) {
+    match value {
+        Value::Object(members) => hash_members(members, hash),
+        Value::Array(members) => {
+            hash.update("[");
+            for (index, member) in members.iter().enumerate() {
+                hash.update(if index > 0 { "," } else { "" });
+                hash_value(member, hash);
+            }
+            hash.update("]");
+        }
+        scalar => hash_scalar(scalar, hash),
+    }
+}
+
+fn hash_scalar(value: &impl Serialize, hash: &mut Sha256) {
+    serde_json::to_writer(hash, value)
+        .expect("a hash takes everything, and texts and numbers always serialise");
 }
 
 impl Drop for KeySet {
@@ -253,8 +269,6 @@ impl Drop for KeySet {
         self.fields.values_mut().for_each(wipe);
     }
 }
-
-impl ZeroizeOnDrop for KeySet {}
 
 /// Overwrites every text in a value, which stays of its kind.
 fn wipe(value: &mut Value) {
@@ -281,14 +295,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::providers::AccessToken;
-
-    fn is_wiped_when_dropped<T: ZeroizeOnDrop>() {}
 
     #[test]
-    fn secrets_are_wiped_from_memory() {
-        is_wiped_when_dropped::<KeySet>();
-        is_wiped_when_dropped::<AccessToken>();
+    fn a_fingerprint_is_a_hash_of_the_sorted_fields() {
+        let fields = json!({"b": ["x\"", {"d": true, "c": null}, 7], "a": {"é": "y"}});
+        let Value::Object(fields) = fields else { panic!("an object") };
+        let sorted = r#"{"a":{"é":"y"},"b":["x\"",{"c":null,"d":true},7]}"#;
+        let expected = hex::encode(Sha256::digest(sorted));
+        assert_eq!(KeySet::new("one", fields).fingerprint(), expected[..2 * FINGERPRINT_BYTES]);
+    }
+
+    #[test]
+    fn every_text_of_a_key_set_is_wiped() {
         let mut fields = json!({"a": "secret", "b": ["secret", {"c": "secret"}], "d": 1, "e": null});
         wipe(&mut fields);
         assert_eq!(fields, json!({"a": "", "b": ["", {"c": ""}], "d": 1, "e": null}));

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use zeroize::{ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::callback::UnixSeconds;
 
@@ -54,8 +54,6 @@ impl AccessToken {
     }
 }
 
-impl ZeroizeOnDrop for AccessToken {}
-
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
@@ -64,7 +62,17 @@ impl fmt::Debug for AccessToken {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::ZeroizeOnDrop;
+
     use super::*;
+
+    #[test]
+    fn a_token_is_wiped_from_memory() {
+        fn is_wiped_when_dropped<T: ZeroizeOnDrop>(_: &T) {}
+        // All fields are named, so that a new one is looked at.
+        let AccessToken { text, expires_at: _ } = AccessToken::new("token", None).unwrap();
+        is_wiped_when_dropped(&text);
+    }
 
     #[test]
     fn a_token_cannot_end_its_header_and_is_not_printed() {

@@ -137,7 +137,7 @@ impl SignType {
     fn sign(self, elements: &Elements<'_>, api_key: &str) -> String {
         let signed = signed_text(elements);
         let tag = match self {
-            Self::Md5 => Md5::digest([signed.as_bytes(), api_key.as_bytes()].concat()).to_vec(),
+            Self::Md5 => Md5::new().chain_update(&signed).chain_update(api_key).finalize().to_vec(),
             Self::HmacSha256 => {
                 hmac_tag(HmacHash::Sha256, api_key.as_bytes(), &[signed.as_bytes(), api_key.as_bytes()])
             }
