@@ -9,6 +9,7 @@ mod grammar;
 mod inquiry;
 mod keys;
 mod listing;
+mod nesting;
 mod normalise;
 mod place;
 mod request;
@@ -361,22 +362,9 @@ fn table(name: &str, text: &str) -> Result<toml::Table, DescriptionError> {
     parse_table(text).map_err(wrong)
 }
 
-/// Brackets that may be open at once. The reader of TOML calls itself for each of them, and the stack has an end.
-const OPEN_BRACKETS_MAX: usize = 100;
-
 /// Reads TOML, or says what is wrong with it.
 pub(crate) fn parse_table(text: &str) -> Result<toml::Table, String> {
-    let mut open_brackets = 0_usize;
-    for byte in text.bytes() {
-        match byte {
-            b'[' | b'{' => open_brackets += 1,
-            b']' | b'}' => open_brackets = open_brackets.saturating_sub(1),
-            _ => {}
-        }
-        if open_brackets > OPEN_BRACKETS_MAX {
-            return Err(format!("more than {OPEN_BRACKETS_MAX} brackets are open at once"));
-        }
-    }
+    nesting::require_shallow(text)?;
     text.parse().map_err(|error: toml::de::Error| error.to_string())
 }
 

@@ -1,6 +1,7 @@
 //! Every way in which a description could accept too much, or say nothing, is refused by name.
 
 use super::*;
+use crate::providers::described::parse_table;
 
 #[test]
 fn the_minimal_description_is_accepted() {
@@ -190,10 +191,32 @@ fn no_check_at_all_is_refused() {
 
 #[test]
 fn text_that_would_use_up_the_stack_is_refused() {
-    for nested in ["name = ".to_owned() + &"{a=".repeat(100_000), "name = ".to_owned() + &"[".repeat(100_000)]
-    {
-        let error = Description::from_text("nested", &nested).unwrap_err();
-        assert_eq!(error.problem, "more than 100 brackets are open at once");
+    let key_of_79_parts = ["a"; 79].join(".");
+    for unit in ["{a=", "[", "[\"]\", ", "{a=[", "[}", "{\"}\"=", &format!("{{{key_of_79_parts}=")] {
+        for start in ["name = ", "", "name.of.it = "] {
+            let error = Description::from_text("nested", &(start.to_owned() + &unit.repeat(2_000)));
+            assert_eq!(error.unwrap_err().problem, "it nests deeper than 100 levels", "{start}{unit}");
+        }
+    }
+    let dotted = ["a"; 10_000].join(".");
+    for text in [format!("{dotted} = 1"), format!("[{dotted}]"), format!("[[{dotted}]]")] {
+        assert!(Description::from_text("nested", &text).is_err());
+    }
+}
+
+#[test]
+fn brackets_in_texts_and_comments_do_not_nest() {
+    let brackets = "[{".repeat(200);
+    for text in [
+        format!("# {brackets}"),
+        format!("a = \"{brackets}\""),
+        format!("a = '{brackets}'"),
+        format!("a = \"\"\"\n{brackets}\"\"\""),
+        format!("a = [\"{brackets}\", {{ \"{brackets}\" = 1.5 }}]"),
+        "[a.b]\nc.d = [[1.5, 2.5], {e.f = 1}]\n".to_owned(),
+        "[[a]]\nb = 1.5\n".repeat(200),
+    ] {
+        assert!(parse_table(&text).is_ok(), "{text}");
     }
 }
 

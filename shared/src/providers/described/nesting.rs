@@ -1,0 +1,44 @@
+//! How deep TOML may nest. Its reader calls itself for every level, and the stack has an end.
+//!
+//! The reader has limits of its own, on the brackets that are open and on the parts of one dotted key, but none on their
+//! product: each of eighty inline tables can have a key of eighty parts.
+
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
+
+/// Most levels of one value below the table whose header it is under.
+const DEPTH_MAX: usize = 100;
+
+/// Refuses TOML that nests deeper than [`DEPTH_MAX`].
+pub(super) fn require_shallow(text: &str) -> Result<(), String> {
+    // The brackets that close what is open, each with the levels that it and the dotted key before it make.
+    let mut open: Vec<(TokenKind, usize)> = Vec::new();
+    let mut dots = 0;
+    let mut depth = 0;
+    for token in Source::new(text).lex() {
+        match token.kind() {
+            kind @ (TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket) => {
+                let close = match kind {
+                    TokenKind::LeftSquareBracket => TokenKind::RightSquareBracket,
+                    _ => TokenKind::RightCurlyBracket,
+                };
+                open.push((close, dots + 1));
+                depth += dots + 1;
+                dots = 0;
+            }
+            // One that closes nothing is a mistake that the reader may go on behind.
+            close if open.last().is_some_and(|(expected, _)| *expected == close) => {
+                depth -= open.pop().map_or(0, |(_, levels)| levels);
+                dots = 0;
+            }
+            TokenKind::Dot => dots += 1,
+            TokenKind::Comma => dots = 0,
+            TokenKind::Newline if open.is_empty() => dots = 0,
+            _ => {}
+        }
+        if depth + dots > DEPTH_MAX {
+            return Err(format!("it nests deeper than {DEPTH_MAX} levels"));
+        }
+    }
+    Ok(())
+}
