@@ -161,6 +161,9 @@ pub enum MappingError {
         /// Where it should be.
         field: String,
     },
+    /// The list at this place is longer than any that a provider documents.
+    #[error("`{0}` has more members than are read at once")]
+    TooMany(String),
     /// The content cannot be parsed at all.
     #[error("the content cannot be parsed")]
     Content,

@@ -114,6 +114,12 @@ fn one_callback_may_tell_several_events_and_fields_may_choose_the_kind() {
     assert_eq!(keys, ["1", "2"]);
     assert_eq!(events_of(&text, r#"{"events": []}"#), Ok(Vec::new()));
     assert_eq!(events_of(&text, "{}"), Err(MappingError::field("/events")));
+    let listed = |members: usize| {
+        let members = vec![r#"{"of": "mandate", "act": "created"}"#; members].join(",");
+        events_of(&text, &format!(r#"{{"events": [{members}]}}"#))
+    };
+    assert_eq!(listed(500), Ok(Vec::new()));
+    assert_eq!(listed(501), Err(MappingError::TooMany("/events".to_owned())));
 }
 
 #[test]
