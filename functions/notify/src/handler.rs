@@ -73,9 +73,8 @@ impl Origin {
     }
 
     /// What is kept of a record that can be told to nobody. The order itself is in its table.
-    fn dead_letter(&self, error: &PortError) -> String {
-        json!({"key": self.key, "sequence_number": self.sequence_number, "reason": error.to_string()})
-            .to_string()
+    fn dead_letter(&self) -> String {
+        json!({"key": self.key, "sequence_number": self.sequence_number}).to_string()
     }
 }
 
@@ -212,7 +211,7 @@ async fn response(
     let mut again: Vec<(usize, PortError)> = untold.collect();
     let set_aside = beyond_help.into_iter().map(|(record, error)| async move {
         tracing::error!(outcome = "unreadable", reason = %error, "notify");
-        let (letter, reason) = (origins[record].dead_letter(&error), error.to_string());
+        let (letter, reason) = (origins[record].dead_letter(), error.to_string());
         let set_aside = dead_letters.set_aside(&letter, &reason);
         let set_aside = within(end.saturating_duration_since(Instant::now()), set_aside).await;
         set_aside.map_err(|error| (record, error))

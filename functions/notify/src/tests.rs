@@ -202,16 +202,11 @@ async fn s6_what_is_beyond_help_is_set_aside_at_once_and_holds_nobody_up() {
         .iter()
         .map(|letter| serde_json::from_str(letter).unwrap())
         .collect();
-    let letter = |key: &str, sequence_number: &str, reason: &str| json!({"key": key, "sequence_number": sequence_number, "reason": format!("failed for good: {reason}")});
-    assert_eq!(
-        letters,
-        [
-            letter("order#acme#order#1", "1", "the stored order cannot be read"),
-            letter("order#acme#order#A1", "A1", "PutItem: ValidationException (status 400)"),
-        ]
-    );
+    let letter = |key: &str, sequence_number: &str| json!({"key": key, "sequence_number": sequence_number});
+    assert_eq!(letters, [letter("order#acme#order#1", "1"), letter("order#acme#order#A1", "A1")]);
     let reasons = world.dead_letters.reasons();
-    assert_eq!(reasons[0].as_deref(), Some("failed for good: the stored order cannot be read"));
+    let expected = ["the stored order cannot be read", "PutItem: ValidationException (status 400)"];
+    assert_eq!(reasons, expected.map(|reason| Some(format!("failed for good: {reason}"))));
 }
 
 #[tokio::test]
