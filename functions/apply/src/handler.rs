@@ -1,6 +1,6 @@
 //! The `apply` function: folds verified callbacks into their orders.
 
-pub mod reading;
+mod reading;
 #[cfg(test)]
 mod tests;
 

@@ -135,7 +135,10 @@ async fn connect_unless_limited(
     let is_refusal = |error: &ConnectionError| matches!(error, ConnectionError::Unauthorized);
     let now_ms = now.0.saturating_mul(1_000);
     // A ticket is used up by what it proves, so there is nothing to remember.
-    ports.refusals.unless_limited((source_ip, None), now_ms, connect(id, ticket, ports, now), is_refusal).await
+    ports
+        .refusals
+        .unless_limited((source_ip, None), now_ms, connect(id, ticket, ports, now), is_refusal)
+        .await
 }
 
 async fn connect(

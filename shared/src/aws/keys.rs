@@ -216,9 +216,9 @@ mod tests {
         assert_eq!(without, ["ticket#y", "connection#y", "api_key#y"]);
     }
 
-    /// Nobody else joins parts to keys, so the table of makers above is all of them.
+    /// Or else what is asked of every maker would not be asked of a new one.
     #[test]
-    fn keys_are_made_here_alone() {
+    fn every_maker_of_this_file_is_in_the_table() {
         let source = include_str!("keys.rs");
         let (makers, _) = source.split_once("#[cfg(test)]").unwrap();
         assert_eq!(makers.matches("    compose(&[").count(), 11, "a new maker belongs into MAKERS");

@@ -40,7 +40,7 @@ pub use inbox::DynamoInbox;
 #[cfg(feature = "sandbox")]
 pub use items::order_to_stream_image;
 pub use items::{order_from_stream_image, subject_of_order_key};
-pub use operator::{StageError, accounts_table, config_of_stage, sdk_config_of_stage, tables_of_stage};
+pub use operator::{StageError, accounts_table, config_of_stage, sdk_config_of_stage};
 pub use orders::DynamoOrders;
 pub use pusher::GatewayPusher;
 pub use queue::{SqsDeadLetters, SqsQueue};

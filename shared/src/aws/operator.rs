@@ -67,8 +67,7 @@ pub async fn sdk_config_of_stage(stage: &str) -> Result<SdkConfig, StageError> {
     }
 }
 
-/// The tables of a stage.
-pub fn tables_of_stage(stage: &str) -> TableNames {
+fn tables_of_stage(stage: &str) -> TableNames {
     TableNames::with_prefix(&format!("paybell-{stage}-"))
 }
 

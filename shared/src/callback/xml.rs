@@ -27,8 +27,8 @@ impl Xml {
     ///
     /// # Errors
     /// [`Rejection::Malformed`] when it is not well-formed XML in UTF-8, nests deeper than [`DEPTH_MAX`], has more than
-    /// [`NODES_MAX`] nodes or a tag beyond [`TAG_BYTES_MAX`], or has what readers disagree about: a document type, namespaces, comments, processing
-    /// instructions, text between elements.
+    /// [`NODES_MAX`] nodes or a tag beyond [`TAG_BYTES_MAX`], or has what readers disagree about: a document type,
+    /// namespaces, comments, processing instructions, text between elements.
     ///
     /// # Source
     /// OWASP, "XML External Entity Prevention": refuse document types altogether.

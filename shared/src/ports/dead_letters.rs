@@ -98,7 +98,8 @@ mod tests {
             sent_at_ms: 1,
             receive_count: 1,
         };
-        let expected = r#"DeadLetter { id: "letter-1", reason: Some("field `a` is absent"), body_bytes: 17, .. }"#;
+        let expected =
+            r#"DeadLetter { id: "letter-1", reason: Some("field `a` is absent"), body_bytes: 17, .. }"#;
         assert_eq!(format!("{letter:?}"), expected);
     }
 

@@ -13,7 +13,7 @@
 //! | | `handshake` | the provider's check of the address is answered |
 //! | | `rejected` | 401: signature, key, certificate, time or identity proves nothing |
 //! | | `refused` | 400, 404 or 413: unreadable, too large, or no such provider or account |
-//! | | `limited` | 429: a source was refused too often; told once a second at most, with how many `requests` it were |
+//! | | `limited` | 429: a source was refused too often; each instance tells it once a second at most, with how many `requests` it were |
 //! | | `unconfigured` | 503: the account's key set lacks what the check needs |
 //! | | `failed` | 503: a service of ours, or a provider's key that could not be fetched |
 //! | `apply` | `received` | a batch, with `lag_ms` since its oldest message was sent |
