@@ -3,6 +3,8 @@
 //! A row is a payload of the sandbox, what is set in it by JSON pointer (`null` takes it out), and what the callback
 //! comes to: its events, or the field that makes it unreadable. The sandbox signs it as the provider would.
 
+#![allow(clippy::unwrap_used, reason = "the whole crate is a test, its helpers too")]
+
 use paybell_conformance::{Case, Findings, NOW, cases, fixture_folder};
 use paybell_shared::domain::PaymentEvent;
 use serde_json::{Map, Value};
