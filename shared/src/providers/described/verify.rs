@@ -124,8 +124,7 @@ impl Prover<'_> {
         });
         let proof = self.require_any(&active, &mut scope, &candidates)?;
         for rule in self.grammar.identity.iter().filter(|rule| keys.has(&rule.expected)) {
-            let of_item = matches!(rule.at.root, Root::Item(_));
-            if of_item == scope.item.is_some() || !of_item {
+            if scope.item.is_some() || !matches!(rule.at.root, Root::Item(_)) {
                 let actual = scope.text(&rule.at)?;
                 require_identity(keys, &rule.expected, &rule.at.to_string(), actual.as_deref())?;
             }

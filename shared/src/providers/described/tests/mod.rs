@@ -1,10 +1,12 @@
 //! Tests of the declarative scheme.
 
 mod events;
+mod inquiries;
 mod laws;
 mod refused;
 mod requests;
 mod schemes;
+mod sorted;
 mod templates;
 mod tokens;
 

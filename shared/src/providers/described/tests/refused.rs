@@ -57,6 +57,22 @@ const ROWS: &[(&str, &str, &str)] = &[
     ("signed = \"{body}\"", "signed = \"{json:/id}\"", "checks[0].signed: does not name `{body}`"),
     (
         "signed = \"{body}\"",
+        "signed = \"{credential:other}.{body}\"",
+        "checks[0].signed: `other` is not listed",
+    ),
+    (
+        "signed = \"{body}\"",
+        "signed = \"{variant}.{body}\"",
+        "checks[0].signed: `variant` is not known before",
+    ),
+    (
+        "\"{json:/type}\"",
+        "\"{credential:secret}\"",
+        "events.type: `credential:secret` is not known when events",
+    ),
+    ("\"{json:/type}\"", "\"{variant}\"", "events.type: `variant` needs a variant for each"),
+    (
+        "signed = \"{body}\"",
         "signed = \"{json:/id}{body}\"",
         "checks[0].signed: needs a separator behind `json:/id`",
     ),
@@ -217,6 +233,24 @@ fn brackets_in_texts_and_comments_do_not_nest() {
         "[[a]]\nb = 1.5\n".repeat(200),
     ] {
         assert!(parse_table(&text).is_ok(), "{text}");
+    }
+}
+
+/// A public key is known to everybody, and a signature is not part of what it signs.
+#[test]
+fn what_proves_nothing_is_not_signed() {
+    let public = [("\"hmac-sha256\"", "\"rsa-pkcs1v15-sha256\""), ("\"utf8\"", "\"pem\"")];
+    let with_key = [public[0], public[1], ("{body}", "{key}.{body}")];
+    let in_path = [("header:X-Signature", "query:sign"), ("{body}", "{path}.{body}")];
+    let in_query = [("header:X-Signature", "query:sign")];
+    for (changes, message) in [
+        (&public[..], ""),
+        (&with_key[..], "checks[0].signed: `key` is public"),
+        (&in_path[..], "checks[0].signature.at: is inside the body that it signs"),
+        (&in_query[..], ""),
+    ] {
+        let said = read(&changed(changes)).map_or_else(|error| error.to_string(), |_| String::new());
+        assert!(said.contains(message) && said.is_empty() == message.is_empty(), "{changes:?}: {said}");
     }
 }
 
