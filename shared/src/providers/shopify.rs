@@ -8,7 +8,7 @@ use crate::callback::json::Json;
 use crate::domain::{EventKind, Money, PaymentEvent, Reference};
 
 use super::described::described_signature;
-use super::{MappingError, Normalise, Provider, read};
+use super::{EachEvent, MappingError, Normalise, Provider, read};
 
 const NAME: &str = "shopify";
 
@@ -62,10 +62,10 @@ const KINDS: &[EventKind] = &[
 
 /// The provider.
 pub(super) fn provider() -> &'static Provider {
-    described_signature(NAME, DESCRIPTION, KINDS, Normalise::Coded(normalise))
+    described_signature(NAME, DESCRIPTION, KINDS, Normalise::CodedEach(normalise))
 }
 
-fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
+fn normalise(verified: &Verified) -> EachEvent {
     let json = Json::parse(verified.content()).map_err(|_| MappingError::Content)?;
     let resource = Resource { json: &json, verified };
     match json
@@ -73,11 +73,11 @@ fn normalise(verified: &Verified) -> Result<Vec<PaymentEvent>, MappingError> {
         .and_then(|id| id.strip_prefix("gid://shopify/")?.split('/').next())
     {
         Some("Order") => resource.order(),
-        Some("Refund") => resource.embedded("/transactions"),
-        Some("OrderTransaction") => resource.transaction().map(|event| event.into_iter().collect()),
-        Some("SubscriptionContract") => resource.contract().map(|event| event.into_iter().collect()),
+        Some("Refund") => Ok(resource.embedded("/transactions")),
+        Some("OrderTransaction") => resource.transaction().map(|event| event.into_iter().map(Ok).collect()),
+        Some("SubscriptionContract") => resource.contract().map(|event| event.into_iter().map(Ok).collect()),
         // A dispute is the one resource with money that has no such id in every API version.
-        _ if json.at("/evidence_due_by").is_some() => resource.dispute().map(|event| vec![event]),
+        _ if json.at("/evidence_due_by").is_some() => resource.dispute().map(|event| vec![Ok(event)]),
         _ => Ok(Vec::new()),
     }
 }
@@ -91,7 +91,7 @@ struct Resource<'a> {
 
 impl Resource<'_> {
     /// What an order's financial status says of its payment, and the refunds that it embeds.
-    fn order(self) -> Result<Vec<PaymentEvent>, MappingError> {
+    fn order(self) -> EachEvent {
         let status = self.required("/financial_status")?;
         let left = self.json.text("/cancelled_at").is_some();
         let kind = match status {
@@ -107,14 +107,14 @@ impl Resource<'_> {
         if status == "partially_paid" {
             amount = less(&amount, &self.money("/total_outstanding")?)?;
         }
-        let mut events = vec![self.payment(kind, self.required("/id")?, status, amount)];
+        let mut events = vec![Ok(self.payment(kind, self.required("/id")?, status, amount))];
         for refund in self.json.members("/refunds") {
-            events.extend(Resource { json: refund, ..self }.embedded("/transactions")?);
+            events.extend(Resource { json: refund, ..self }.embedded("/transactions"));
         }
         Ok(events)
     }
 
-    fn embedded(self, pointer: &str) -> Result<Vec<PaymentEvent>, MappingError> {
+    fn embedded(self, pointer: &str) -> Vec<Result<PaymentEvent, MappingError>> {
         let transactions = self.json.members(pointer).iter();
         transactions.filter_map(|json| Resource { json, ..self }.transaction().transpose()).collect()
     }

@@ -43,7 +43,7 @@ pub static PROVIDER: Provider = Provider {
     readable,
     // Only the account's own key opens the resource.
     addressee: |_| Ok(()),
-    normalise: Normalise::Coded(events::normalise),
+    normalise: Normalise::CodedEach(events::normalise),
     parts: &[Part {
         scheme: "wechatpay_v3_aead",
         about: "the encrypted resource in the body opens with the key set's API v3 key",

@@ -1,7 +1,7 @@
 //! What a provider's states mean for which it has no payload of its own: `fixtures/PROVIDER/states.json`.
 //!
 //! A row is a payload of the sandbox, what is set in it by JSON pointer (`null` takes it out), and what the callback
-//! comes to: its events, or the field that makes it unreadable. The sandbox signs it as the provider would.
+//! comes to: its events, and why the others of them cannot be read. The sandbox signs it as the provider would.
 
 #![allow(clippy::unwrap_used, reason = "the whole crate is a test, its helpers too")]
 
@@ -10,7 +10,7 @@ use paybell_shared::domain::PaymentEvent;
 use serde_json::{Map, Value};
 
 #[test]
-fn every_state_comes_to_what_the_mapping_says() {
+fn m12_every_state_comes_to_what_the_mapping_says() {
     let mut findings = Findings::default();
     let mut count = 0;
     for case in cases() {
@@ -24,8 +24,11 @@ fn every_state_comes_to_what_the_mapping_says() {
             let verified = case.provider.accept(&case.raw(&request), &case.credentials(), NOW);
             let verified =
                 verified.unwrap_or_else(|rejection| panic!("{} {state}: {rejection}", case.name()));
-            let told = match case.provider.normalise(&verified) {
-                Ok(events) => events.iter().map(line).collect::<Vec<_>>().join(", "),
+            let told = match case.provider.read(&verified) {
+                Ok(read) => {
+                    let unreadable = read.unreadable.iter().map(ToString::to_string);
+                    read.events.iter().map(line).chain(unreadable).collect::<Vec<_>>().join(", ")
+                }
                 Err(error) => error.to_string(),
             };
             count += 1;

@@ -3,8 +3,8 @@
 use crate::callback::json::Json;
 use crate::callback::{UnixSeconds, Verified};
 use crate::domain::{EventKind, Money, PaymentEvent, Reference};
-use crate::providers::MappingError;
 use crate::providers::read::{china_time, minor, rfc3339};
+use crate::providers::{EachEvent, MappingError};
 
 /// Every kind that it tells.
 pub(super) const KINDS: &[EventKind] = &[
@@ -22,12 +22,10 @@ pub(super) const KINDS: &[EventKind] = &[
     EventKind::TransferFailed,
 ];
 
-type Events = Result<Vec<PaymentEvent>, MappingError>;
-
 /// Where a resource names no currency.
 const CURRENCY: &str = "CNY";
 
-pub(super) fn normalise(verified: &Verified) -> Events {
+pub(super) fn normalise(verified: &Verified) -> EachEvent {
     let envelope = Json::parse(verified.raw().body()).map_err(|_| MappingError::Content)?;
     let resource = Json::parse(verified.content()).map_err(|_| MappingError::Content)?;
     let notice = Notice {
@@ -94,18 +92,17 @@ impl<'a> Notice<'a> {
             && self.resource.at("/receiver").is_some()
     }
 
-    fn transaction(&self) -> Events {
+    fn transaction(&self) -> EachEvent {
         let sub_orders = self.resource.members("/sub_orders");
         if sub_orders.is_empty() {
-            return Ok(vec![self.trade(self.resource, self.id.to_owned(), "/amount/total")?]);
+            return Ok(vec![self.trade(self.resource, self.id.to_owned(), "/amount/total")]);
         }
-        sub_orders
-            .iter()
-            .map(|order| {
-                let key = format!("{}:{}", self.id, required(order, "/out_trade_no")?);
-                self.trade(order, key, "/amount/total_amount")
-            })
-            .collect()
+        // The parts of a combined payment belong to orders of their own.
+        let trades = sub_orders.iter().map(|order| {
+            let key = format!("{}:{}", self.id, required(order, "/out_trade_no")?);
+            self.trade(order, key, "/amount/total_amount")
+        });
+        Ok(trades.collect())
     }
 
     fn trade(&self, trade: &Json, key: String, total: &str) -> Result<PaymentEvent, MappingError> {
@@ -130,7 +127,7 @@ impl<'a> Notice<'a> {
         Ok(event)
     }
 
-    fn refund(&self, kind: EventKind, event_type: &str) -> Events {
+    fn refund(&self, kind: EventKind, event_type: &str) -> EachEvent {
         let status = self.text("/refund_status").unwrap_or(event_type);
         let mut event = self.event(kind, self.id, status);
         let transaction = required(self.resource, "/transaction_id")?;
@@ -142,10 +139,10 @@ impl<'a> Notice<'a> {
         event.refund_id = Some(required(self.resource, "/refund_id")?.to_owned());
         event.amount = amount_of(self.resource, "/amount/refund", kind == EventKind::RefundSucceeded)?;
         event.occurred_at = self.time("/success_time").or(self.created_at);
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
-    fn service_order(&self, kind: EventKind) -> Events {
+    fn service_order(&self, kind: EventKind) -> EachEvent {
         let state = self.text("/collection/state").or(self.text("/state")).unwrap_or_default();
         let mut event = self.event(kind, self.id, state);
         event.subject_id = Some(required(self.resource, "/out_order_no")?.to_owned());
@@ -162,11 +159,11 @@ impl<'a> Notice<'a> {
             .filter_map(|detail| detail.text("/transaction_id"))
             .map(|id| Reference::new(super::PROVIDER.name, id))
             .collect();
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
     /// The agreement's id; opening and closing a payment score service name it by service and user.
-    fn mandate(&self, kind: EventKind, event_type: &str) -> Events {
+    fn mandate(&self, kind: EventKind, event_type: &str) -> EachEvent {
         let status =
             self.text("/contract_status").or(self.text("/user_service_status")).unwrap_or(event_type);
         let by_user = match (self.text("/service_id"), self.text("/openid")) {
@@ -177,10 +174,10 @@ impl<'a> Notice<'a> {
         let mut event = self.event(kind, self.id, status);
         event.subject_id = Some(id.ok_or_else(|| MappingError::field("/contract_id"))?);
         event.occurred_at = self.time("/openorclose_time").or(self.created_at);
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
-    fn profit_sharing(&self, event_type: &str) -> Events {
+    fn profit_sharing(&self, event_type: &str) -> EachEvent {
         let order = required(self.resource, "/out_order_no")?;
         let is_return = event_type == "PROFITSHARING.RETURN" || self.resource.at("/out_return_no").is_some();
         let mut event = self.event(EventKind::TransferSucceeded, self.id, event_type);
@@ -196,10 +193,10 @@ impl<'a> Notice<'a> {
         if event_type == "TRANSACTION.FAIL" {
             event.kind = EventKind::TransferFailed;
         }
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
-    fn transfer_bill(&self) -> Events {
+    fn transfer_bill(&self) -> EachEvent {
         let state = required(self.resource, "/state")?;
         let kind = match state {
             "SUCCESS" => EventKind::TransferSucceeded,
@@ -212,14 +209,14 @@ impl<'a> Notice<'a> {
         event.transaction_id = self.owned("/transfer_bill_no");
         event.amount = amount_of(self.resource, "/transfer_amount", kind == EventKind::TransferSucceeded)?;
         event.occurred_at = self.time("/update_time").or(self.created_at);
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
     /// Money that had got stuck on its way is paid out after all, by an instruction of the merchant.
     ///
     /// # Source
     /// WeChat Pay API v3, <https://pay.weixin.qq.com/doc/v3/partner/4015408031>.
-    fn abnormal_funds(&self, event_type: &str) -> Events {
+    fn abnormal_funds(&self, event_type: &str) -> EachEvent {
         let receipt = required(self.resource, "/receipt_id")?;
         let mut event = self.event(EventKind::TransferSucceeded, self.id, event_type);
         event.subject_id = Some(self.text("/out_instruction_no").unwrap_or(receipt).to_owned());
@@ -229,11 +226,11 @@ impl<'a> Notice<'a> {
             let total = "/transfer_amount/total";
             event.amount = Some(minor(self.text(total), currency, total)?);
         }
-        Ok(vec![event])
+        Ok(vec![Ok(event)])
     }
 
     /// A batch may succeed in part: then it gives one event for each share.
-    fn transfer_batch(&self, event_type: &str) -> Events {
+    fn transfer_batch(&self, event_type: &str) -> EachEvent {
         let status = self.text("/close_reason").or(self.text("/batch_status")).unwrap_or(event_type);
         let batch = required(self.resource, "/out_batch_no")?;
         let share = |kind: EventKind, name: &str| -> Result<Option<PaymentEvent>, MappingError> {
@@ -260,7 +257,7 @@ impl<'a> Notice<'a> {
             event.transaction_id = self.owned("/batch_id");
             events.push(event);
         }
-        Ok(events)
+        Ok(events.into_iter().map(Ok).collect())
     }
 }
 
