@@ -1,4 +1,4 @@
-//! Mistakes around the handlers that a run must find: without them the simulation could be trivially green.
+//! Mistakes around the handlers, and panics, that a run must find: without them the simulation could be trivially green.
 
 /// A mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum Mutation {
     StreamSkipsFailed,
     /// Accounts share their orders.
     AccountsShareOrders,
+    /// `callback` panics now and then, and the provider only sends again.
+    CallbackPanics,
+    /// Replaying a dead letter of `notify` panics, which the operator does outside of every task.
+    ReplayPanics,
 }
 
 impl Mutation {
@@ -31,5 +35,7 @@ impl Mutation {
         Self::InboxTakesTwice,
         Self::StreamSkipsFailed,
         Self::AccountsShareOrders,
+        Self::CallbackPanics,
+        Self::ReplayPanics,
     ];
 }

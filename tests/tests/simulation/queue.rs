@@ -149,6 +149,7 @@ impl SimQueue {
             if self.sim.has(Mutation::QueueSaysTooMuch) && self.sim.happens(50) {
                 return Ok(());
             }
+            assert!(!self.sim.has(Mutation::CallbackPanics) || !self.sim.happens(50), "on purpose");
             self.keep(message);
             Ok(())
         };

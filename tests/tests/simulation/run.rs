@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -40,7 +42,10 @@ pub fn run(seed: u64, mutation: Option<Mutation>, is_told: bool) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime without I/O starts").block_on(async {
         let sim = Arc::new(Sim::new(seed, mutation, is_told));
-        let failures = live(&sim, &mut Rng::with_seed(seed.rotate_left(32))).await;
+        let mut rng = Rng::with_seed(seed.rotate_left(32));
+        // What panics outside of a task must not take along which seed it was and what happened before.
+        let failures = AssertUnwindSafe(live(&sim, &mut rng)).catch_unwind().await;
+        let failures = failures.unwrap_or_else(|_| vec!["a part of the run panicked".to_owned()]);
         Outcome { failures, counts: sim.counts(), trace_hash: sim.trace_hash(), trace: sim.trace_lines() }
     })
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_lambda_events::dynamodb::{Event as DynamoDbEvent, EventRecord};
 use paybell_shared::aws::order_to_stream_image;
 use paybell_shared::domain::Order;
+use paybell_shared::ports::Clock as _;
 use tokio::sync::Notify;
 
 use crate::mutation::Mutation;
@@ -130,7 +131,7 @@ pub async fn notify(world: &World, batch: &[Arc<Record>]) -> usize {
         .iter()
         .map(|record| record.change.sequence_number.clone().unwrap_or_default())
         .collect();
-    let deadline_ms = paybell_shared::ports::Clock::now_ms(&clock) + 30_000;
+    let deadline_ms = clock.now_ms() + i64::try_from(INVOCATION_MS).unwrap_or_default();
     let work = notify_function::handle(event, &world.notify, &clock, deadline_ms);
     let Some(response) = sim.invoke(format!("notify {}", sent.join(",")), INVOCATION_MS, work).await else {
         return 0;
@@ -145,6 +146,7 @@ pub async fn replay(world: &World, letter: &str) -> bool {
     let number = serde_json::from_str::<serde_json::Value>(letter).ok();
     let number = number.and_then(|letter| letter["sequence_number"].as_str()?.parse::<usize>().ok());
     let record = number.and_then(|number| world.orders.stream.records().get(number).cloned());
+    assert!(!world.has(Mutation::ReplayPanics), "on purpose");
     match record {
         Some(record) => notify(world, &[record]).await == 1,
         None => false,
