@@ -195,6 +195,9 @@ fn f3_damaged_key_sets_prove_nothing() {
 /// A time that is signed is checked both ways; where none is signed a replay says what it said before.
 #[test]
 fn f7_old_and_future_callbacks_are_rejected_or_mean_the_same() {
+    let keys = |verdict: &Verdict| -> Vec<String> {
+        verdict.events().iter().map(|event| event.key.clone()).collect()
+    };
     let mut table = Vec::new();
     for case in cases() {
         let request = case.request(case.main());
@@ -202,7 +205,7 @@ fn f7_old_and_future_callbacks_are_rejected_or_mean_the_same() {
         let at = |now: i64| case.judge_with(&request, &case.credentials(), UnixSeconds(now));
         let (late, early) = (at(NOW.0 + DAY_SECONDS), at(NOW.0 - DAY_SECONDS));
         for verdict in [&late, &early] {
-            let same = verdict.events().iter().zip(genuine.events()).all(|(one, other)| one.key == other.key);
+            let same = word(verdict) == word(&genuine) && keys(verdict) == keys(&genuine);
             assert!(word(verdict) == "stale" || same, "{}: {verdict:?}", case.name());
         }
         assert_eq!(word(&late), word(&early), "{}: an age is limited both ways", case.name());

@@ -33,6 +33,10 @@ fn f14_a_new_field_changes_nothing_whatever_stands_in_it() {
         let document = told(case);
         let Value::Object(members) = &document else { continue };
         let genuine = events(case, &case.signed(document.to_string()));
+        if let Err(problem) = &genuine {
+            findings.note(format!("{}: without a new field: {problem}", case.name()));
+            continue;
+        }
         for name in ["a_new_field", "zz_new_field"] {
             for text in TEXTS {
                 let mut members = members.clone();
@@ -47,6 +51,7 @@ fn f14_a_new_field_changes_nothing_whatever_stands_in_it() {
         }
     }
     println!("{tried} documents were tried");
+    assert!(!paybell_conformance::has_all_cases() || tried > 0);
     findings.assert_none();
 }
 
