@@ -279,7 +279,7 @@ impl<'a> MakeWriter<'a> for Captured {
 
 /// Everything is logged, and nothing of the body, of a header's value or of a key is in it.
 #[tokio::test]
-async fn s10_logs_give_the_reason_and_hold_no_secret_and_no_body() {
+async fn s10_s12_logs_give_the_reason_and_hold_no_secret_and_no_body() {
     let captured = Captured::default();
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -310,10 +310,14 @@ async fn s10_logs_give_the_reason_and_hold_no_secret_and_no_body() {
     {
         assert!(log.contains(&format!("\"{reason}\"")), "{reason} is not in the log");
     }
-    let refusals = log.lines().filter_map(|line| {
-        let fields = serde_json::from_str::<serde_json::Value>(line).unwrap()["fields"].clone();
-        Some((fields["status"].as_u64()?, fields["outcome"].as_str()?.to_owned()))
-    });
+    let parsed = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines: Vec<_> = parsed.map(|mut line| line["fields"].take()).collect();
+    let is_by_how_much =
+        |fields: &serde_json::Value| fields["reason"] == "stale" && fields["age_seconds"].is_i64();
+    assert!(lines.iter().any(is_by_how_much), "no line says how far the clocks are apart");
+    let refusals = lines
+        .iter()
+        .filter_map(|fields| Some((fields["status"].as_u64()?, fields["outcome"].as_str()?.to_owned())));
     // Other tests of this program are heard as well, what is unconfigured among it.
     let told: BTreeSet<_> = refusals.filter(|(_, outcome)| outcome != "unconfigured").collect();
     let expected = [(400, "refused"), (401, "rejected"), (404, "refused"), (413, "refused"), (503, "failed")];

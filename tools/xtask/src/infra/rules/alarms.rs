@@ -38,12 +38,38 @@ pub fn check(template: &Template, code: &Code, findings: &mut Findings) {
             }
         }
     }
+    for (function, metrics) in MUST_SOUND {
+        if !template.functions().any(|deployed| functions::name(deployed) == *function) {
+            continue;
+        }
+        for metric in *metrics {
+            if !template.of(ALARM).any(|alarm| sounds_for(alarm, function, metric)) {
+                findings.push(format!("{function}: no alarm watches its `{metric}`"));
+            }
+        }
+    }
     for dashboard in template.of("AWS::CloudWatch::Dashboard") {
         check_dashboard(template, dashboard, code, findings);
     }
 }
 
 const ALARM: &str = "AWS::CloudWatch::Alarm";
+
+/// Metrics of ours that a person must look at, by the functions that emit them: what `docs/deploy.md` says what to do
+/// about, queues aside.
+const MUST_SOUND: &[(&str, &[&str])] = &[
+    ("callback", &["failed", "limited", "rejected", "unconfigured"]),
+    ("apply", &["retried"]),
+    ("notify", &["order_held", "order_unclaimed"]),
+];
+
+/// Whether an alarm watches this metric of ours of a function as a whole.
+fn sounds_for(alarm: &Resource, function: &str, metric: &str) -> bool {
+    let (name, dimensions) = alarm_metric(alarm);
+    alarm.at("/Namespace") == "Paybell"
+        && name == metric
+        && matches!(&dimensions[..], [_, (dimension, value)] if dimension == "function" && value == function)
+}
 
 /// A metric's name, and the names that its dimensions have.
 type Metric = (String, Vec<(String, String)>);

@@ -225,7 +225,7 @@ fn tables_are_the_codes_and_safe() {
 }
 
 #[test]
-fn alarms_watch_everything_that_is_emitted() {
+fn m5_s12_alarms_watch_what_people_must_look_at_and_nothing_else() {
     check(&[
         (
             "AlarmActions: !If [HasAlarmEmail, [!Ref Topic], !Ref AWS::NoValue]",
@@ -251,6 +251,7 @@ fn alarms_watch_everything_that_is_emitted() {
         ),
         ("MetricName: Throttles", "MetricName: Duration", "no alarm watches its throttles"),
         ("MetricName: retried", "MetricName: tired", "Retried: `apply` emits no `tired`"),
+        ("MetricName: retried", "MetricName: applied", "apply: no alarm watches its `retried`"),
         ("Value: apply}", "Value: notify}", "`notify` emits no `retried`"),
         ("{Name: stage, Value: !Ref Stage}, ", "", "other dimensions"),
         ("\"applied\"", "\"lied\"", "Dashboard: `apply` emits no `lied`"),
