@@ -34,14 +34,20 @@ pub fn run(root: &Path) -> ExitCode {
 
 fn write(root: &Path) -> std::io::Result<()> {
     let tree = Tree::read(root)?;
-    let page = filled_in(tree.text(PAGE).unwrap_or_default(), &tests_of(&tree));
-    std::fs::write(root.join(PAGE), page)
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, format!("{PAGE} is missing"));
+    let page = tree.text(PAGE).ok_or_else(missing)?;
+    std::fs::write(root.join(PAGE), filled_in(page, &tests_of(&tree)))
 }
 
 /// Checks that every row has a test, that every test that is named after a row has one, and that the page is current.
 pub fn check(tree: &Tree, findings: &mut Vec<Finding>) {
-    let Some(page) = tree.text(PAGE) else { return };
     let mut tests = tests_of(tree);
+    let Some(page) = tree.text(PAGE) else {
+        if !tests.is_empty() {
+            findings.push(Finding::new(PAGE, 1, "is missing, and tests are named after its rows"));
+        }
+        return;
+    };
     if filled_in(page, &tests) != page {
         findings.push(Finding::new(PAGE, 1, "is not current: run `cargo xtask attacks`"));
     }
@@ -197,6 +203,20 @@ fn folding() {}
             )
         );
         assert_eq!(filled_in(&page, &tests), page);
+    }
+
+    #[test]
+    fn the_page_must_be_there_when_tests_are_named_after_it() {
+        let found = |files: &[(&str, &str)]| {
+            let mut findings = Vec::new();
+            check(&Tree::of(files), &mut findings);
+            findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let missing = "docs/attacks.md:1: is missing, and tests are named after its rows";
+        assert_eq!(found(&[("tests/tests/a.rs", SOURCE)]), [missing]);
+        assert_eq!(found(&[("a.rs", "//! No tests.\n")]), [""; 0]);
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        assert!(write(folder.path()).is_err() && !folder.path().join(PAGE).exists());
     }
 
     #[test]
