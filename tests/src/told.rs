@@ -66,11 +66,14 @@ pub fn expected_kinds(provider: &Provider, scenario: Scenario, outcome: Outcome)
 /// and the order held for that moment, is a matter of chance. A provider that is asked before money moves may say
 /// `payment.pending` first, which no scenario ends with.
 pub fn kinds_that_count<'a>(
+    provider: &Provider,
     scenario: Scenario,
     notifications: impl IntoIterator<Item = &'a Value>,
 ) -> BTreeMap<String, usize> {
     let mut kinds = kinds(notifications);
-    kinds.remove("payment.pending");
+    if provider.inquiry.is_some() {
+        kinds.remove("payment.pending");
+    }
     if matches!(scenario, Scenario::Refunded | Scenario::PartialRefund | Scenario::Reordered) {
         kinds.remove("order.held");
     }

@@ -13,18 +13,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(25);
 /// Panics after [`PATIENCE`] with the last answer.
 pub async fn until<Answer: Debug>(
     what: &str,
-    mut ask: impl AsyncFnMut() -> Answer,
+    ask: impl AsyncFnMut() -> Answer,
     good: impl Fn(&Answer) -> bool,
 ) -> Answer {
-    let begun = Instant::now();
-    loop {
-        let answer = ask().await;
-        if good(&answer) {
-            return answer;
-        }
-        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}; the last answer: {answer:#?}");
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
+    let answer = until_or_last(ask, &good).await;
+    assert!(good(&answer), "waited {PATIENCE:?} for {what}; the last answer: {answer:#?}");
+    answer
 }
 
 /// Asks again and again until `good` accepts the answer, or for as long as [`until`] does; the last answer, good or not.

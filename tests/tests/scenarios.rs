@@ -61,7 +61,7 @@ async fn told_to(
 ) -> BTreeMap<String, Value> {
     let expected = told::expected_kinds(provider, scenario, outcome);
     let what = format!("{user} to be told {expected:?}");
-    let enough = |told: &Vec<Value>| told::kinds_that_count(scenario, told) == expected;
+    let enough = |told: &Vec<Value>| told::kinds_that_count(provider, scenario, told) == expected;
     wait::until(&what, async || listener.told_in_order(), enough).await;
     let inbox = told::by_id(world.api.inbox(user).await);
     assert_eq!(listener.told(), inbox, "{user}: the device and the inbox differ");
