@@ -23,6 +23,5 @@ pub mod world;
 
 pub use api::Api;
 pub use listener::Listener;
-pub use paybell_conformance as conformance;
 pub use server::Server;
 pub use world::World;

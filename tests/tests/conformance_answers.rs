@@ -8,6 +8,8 @@ use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse
 use aws_lambda_events::encodings::Body;
 use aws_lambda_events::http::{HeaderName, HeaderValue, Method};
 use callback_function::{Ports, handle};
+use paybell_conformance::mutations::{MUTATIONS, Must, Mutation, signature_places};
+use paybell_conformance::{ACCOUNT, Case, NOW, cases};
 use paybell_shared::callback::{BODY_BYTES_MAX, Origin, Verified};
 use paybell_shared::ports::memory::{MemoryAccounts, MemoryQueue};
 use paybell_shared::ports::{AccountStore, FetchedKeys, PortError};
@@ -15,8 +17,6 @@ use paybell_shared::providers::{Registry, Reply};
 use paybell_shared::sandbox::SignedRequest;
 use paybell_shared::sandbox::request::{forge, with_flipped_byte};
 use paybell_shared::sandbox::vector::Verdict;
-use paybell_tests::conformance::mutations::{MUTATIONS, Must, Mutation, signature_places};
-use paybell_tests::conformance::{ACCOUNT, Case, NOW, cases};
 
 /// The callback function of one account with all providers' test keys.
 struct House {
@@ -159,7 +159,7 @@ async fn a_callback_belongs_to_one_account_and_one_provider() {
         assert_eq!(house.answer(ACCOUNT, "nobody", &paid).await.status_code, 404);
         // The other account uses the same provider, with its own keys.
         let theirs = paybell_shared::callback::Credentials {
-            key_sets: vec![paybell_tests::conformance::key_set("theirs", &case.other_keys)],
+            key_sets: vec![paybell_conformance::key_set("theirs", &case.other_keys)],
         };
         house.accounts.put_credentials("other", case.name(), &theirs).await.unwrap();
         let crossed = house.answer("other", case.name(), &paid).await;

@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "the whole crate is a test")]
 
 use paybell_cli::simulate::Facts;
+use paybell_conformance::repository;
 use paybell_shared::providers::Provider;
 use paybell_shared::sandbox::SandboxKeys;
 use paybell_tests::accounts::paid;
 use paybell_tests::command::{Said, paybell};
-use paybell_tests::conformance::repository;
 use paybell_tests::place::data_arguments;
 use paybell_tests::{World, logs};
 use serde_json::{Value, json};

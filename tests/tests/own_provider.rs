@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use paybell_tests::conformance::repository;
+use paybell_conformance::repository;
 use paybell_tests::server::{Options, Server};
 
 const LINES_MAX: usize = 40;

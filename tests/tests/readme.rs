@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "the whole crate is a test")]
 
 use paybell_cli::providers::readme_table;
+use paybell_conformance::repository;
 use paybell_shared::providers::{Registry, registry};
-use paybell_tests::conformance::repository;
 
 #[test]
 fn the_table_of_providers_is_the_programs() {

@@ -1,11 +1,11 @@
 //! Callbacks that are refused: each with its status and the provider's failure body, and no trace in orders.
 
 use paybell_cli::simulate::{Facts, Scenario};
+use paybell_conformance::mutations::signature_left_out;
 use paybell_shared::callback::BODY_BYTES_MAX;
 use paybell_shared::domain::SubjectKind;
 use paybell_shared::providers::{Covers, Provider};
 use paybell_shared::sandbox::SignedRequest;
-use paybell_tests::conformance::mutations::signature_left_out;
 use paybell_tests::world::success;
 use paybell_tests::{World, wait};
 use serde_json::Value;

@@ -4,8 +4,9 @@
 use paybell_tests::listener::Listener;
 use paybell_tests::{World, told};
 
+use super::orders::pay;
 use super::sockets::{
-    BINARY, CONTINUATION, PING, RESERVED, RawSocket, TEXT, frame, header, pay, resume_from_the_beginning,
+    BINARY, CONTINUATION, PING, RESERVED, RawSocket, TEXT, frame, header, resume_from_the_beginning,
 };
 
 const MIB: u64 = 1024 * 1024;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use paybell_cli::Place;
 use paybell_cli::demo::DemoAccount;
-use paybell_cli::simulate::{Facts, Scenario, Step, plan};
+use paybell_cli::simulate::Facts;
 use paybell_cli::up::run_with_clock;
 use paybell_shared::callback::UnixSeconds;
 use paybell_shared::domain::{Currency, Money, SubjectKind};
@@ -13,6 +13,7 @@ use paybell_shared::ports::memory::ManualClock;
 use paybell_shared::ports::{Clock, SystemClock};
 use paybell_shared::providers::{Provider, Registry};
 use paybell_shared::sandbox::SignedRequest;
+use paybell_tests::accounts::paid;
 use paybell_tests::api::Addresses;
 use paybell_tests::wait::PATIENCE;
 use paybell_tests::{Api, Listener, told, wait};
@@ -81,13 +82,7 @@ impl Machine {
             now: UnixSeconds(now_ms.div_euclid(1000)),
             references: Vec::new(),
         };
-        let keys = &self.demo.providers[self.provider.name];
-        let steps = plan(self.provider, keys, Scenario::Paid, &facts).expect("there is such a scenario");
-        let sent = steps.into_iter().find_map(|step| match step {
-            Step::Send(delivery) => Some(delivery.request),
-            _ => None,
-        });
-        sent.expect("a payment is said")
+        paid(self.provider, &self.demo.providers[self.provider.name], &facts)
     }
 
     async fn deliver(&self, request: &SignedRequest) -> u16 {

@@ -13,7 +13,7 @@ use paybell_tests::storm::{Mix, Storm};
 use paybell_tests::{Listener, World, told, wait};
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use super::sockets::pay;
+use super::orders::pay;
 
 /// Makes every write of the process fail.
 fn fill_disk(world: &World) {
@@ -32,7 +32,7 @@ async fn health(world: &World) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn s1_m5_a_full_disk_takes_nothing_and_says_so_until_there_is_room() {
+async fn s1_a_full_disk_takes_nothing_and_says_so_until_there_is_room() {
     let world =
         World::start_on_this_machine_with(Options { deaf_to_limits: true, ..Options::default() }).await;
     let provider = world.provider("stripe");

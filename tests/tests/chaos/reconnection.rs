@@ -9,7 +9,7 @@ use paybell_tests::{World, told, wait};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 
-use super::sockets::pay;
+use super::orders::pay;
 
 const USERS: usize = 40;
 const DEVICES_PER_USER: usize = 25;

@@ -26,8 +26,8 @@ async fn s1_s2_functions_that_are_killed_in_the_middle_of_their_batches_lose_not
     let kept = outage.stage().set_visibility_timeout(VISIBILITY_TIMEOUT_SECONDS).await;
     let mut killed = 0;
     for (round, fault) in [Fault::Hang, Fault::HangAfterEffect].into_iter().enumerate() {
-        let before = outage.proxy.failed("UpdateItem");
         outage.proxy.heal();
+        let before = outage.proxy.failed("UpdateItem");
         outage.proxy.inject(Rule::new(fault).service("dynamodb").operation("UpdateItem").percent(50));
         if round == 0 {
             outage.acknowledged(&payments).await;

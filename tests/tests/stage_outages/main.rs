@@ -67,7 +67,7 @@ async fn s5_throttled_callbacks_wait_ever_longer_and_are_applied_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a deployed stage behind a proxy"]
-async fn m5_nothing_is_acknowledged_that_the_queue_does_not_take() {
+async fn s1_nothing_is_acknowledged_that_the_queue_does_not_take() {
     let outage = Outage::start().await;
     let payments = outage.orders("refused").await;
     outage.proxy.inject(send_message(Fault::Status(503)));
