@@ -15,13 +15,15 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 use paybell_shared::callback::{ACCOUNT_BYTES_MAX, RotationError, UnixSeconds, is_account_name};
-use paybell_shared::ports::{Clock, PortError, SystemClock};
+use paybell_shared::ports::{Clock, PortError, Random as _, SystemClock, SystemRandom};
 use paybell_shared::providers::KeyProblem;
 use thiserror::Error;
-use uuid::Uuid;
 
 use crate::deployment::DeploymentError;
 use crate::up::StartError;
+
+/// Randomness of an API key.
+const API_KEY_BYTES: usize = 32;
 
 /// Why a command did not do what it was asked; each says what to do next.
 #[derive(Debug, Error)]
@@ -88,7 +90,9 @@ fn lines(problems: &[KeyProblem]) -> String {
 
 /// An API key that nobody can guess.
 pub(crate) fn random_api_key(prefix: &str) -> String {
-    format!("{prefix}{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+    let mut bytes = [0; API_KEY_BYTES];
+    SystemRandom::default().fill(&mut bytes);
+    format!("{prefix}{}", hex::encode(bytes))
 }
 
 /// Runs a command to its end; exit status 0 when it did what it was asked.
@@ -117,4 +121,18 @@ fn now() -> UnixSeconds {
 /// A moment as people and programs read it.
 fn written(moment: UnixSeconds) -> Option<String> {
     Timestamp::from_second(moment.0).ok().map(|time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_digit_of_an_api_key_is_random() {
+        let keys: Vec<String> = (0..100).map(|_| random_api_key("")).collect();
+        for at in 0..2 * API_KEY_BYTES {
+            let first = keys[0].as_bytes()[at];
+            assert!(keys.iter().any(|key| key.as_bytes()[at] != first), "digit {at} is always {first}");
+        }
+    }
 }
