@@ -3,6 +3,7 @@
 #![cfg(feature = "sandbox")]
 #![allow(clippy::unwrap_used)]
 
+mod edwards;
 mod elliptic;
 mod forms;
 mod json;

@@ -134,7 +134,33 @@ impl EcdsaP521Key {
     }
 }
 
-/// Accepts when one of `candidates` is the Ed25519 signature of `message` by the 32-byte `public_key`.
+/// The y-coordinates of the points of Ed25519 whose order is small, the least significant byte first. For a key among
+/// them, such as 32 zeros, everybody can sign.
+const SMALL_ORDER_Y: [[u8; 32]; 5] = [
+    [0; 32],
+    [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    [
+        0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+    ],
+];
+
+/// Whether everybody can sign for this key. Its highest bit says which of two points with one y-coordinate it is.
+fn is_of_small_order(public_key: &[u8]) -> bool {
+    let Some((last, rest)) = public_key.split_last() else { return false };
+    SMALL_ORDER_Y.iter().any(|y| rest == &y[..31] && last & 0x7f == y[31])
+}
+
+/// Accepts when one of `candidates` is the Ed25519 signature of `message` by the 32-byte `public_key`. A key for which
+/// everybody can sign, such as 32 zeros, proves nothing.
 ///
 /// # Errors
 /// [`Rejection::MissingSignature`] without candidates, [`Rejection::SignatureMismatch`] when none matches.
@@ -147,7 +173,9 @@ pub fn require_ed25519(
         return Err(Rejection::MissingSignature);
     }
     let key = verification::UnparsedPublicKey::new(&verification::ED25519, public_key);
-    if candidates.iter().any(|candidate| key.verify(message, candidate).is_ok()) {
+    if is_of_small_order(public_key) {
+        Err(Rejection::SignatureMismatch)
+    } else if candidates.iter().any(|candidate| key.verify(message, candidate).is_ok()) {
         Ok(Proof(()))
     } else {
         Err(Rejection::SignatureMismatch)
