@@ -29,7 +29,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn f6_both_give_the_same_verdict(
+    fn f5_both_give_the_same_verdict(
         signer in 0_usize..3,
         verifier in 0_usize..3,
         sha1 in any::<bool>(),
@@ -86,7 +86,7 @@ proptest! {
 
     /// No second implementation of MD5 signatures is linked: genuine ones pass, and nothing else.
     #[test]
-    fn f6_only_a_genuine_md5_signature_passes(
+    fn f5_only_a_genuine_md5_signature_passes(
         key in 0_usize..2, message in prop::collection::vec(any::<u8>(), 0..200), change in any::<Change>(),
     ) {
         let (private, ours) = &KEYS[key];

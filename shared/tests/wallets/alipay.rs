@@ -51,7 +51,7 @@ fn a_signed_type_may_have_been_taken_out_on_the_way() {
 }
 
 #[test]
-fn texts_are_read_in_the_declared_charset() {
+fn f14_texts_are_read_in_the_declared_charset() {
     let bench = Bench::of("alipay");
     // 外部 in GBK, as the sub-merchant's number inside of JSON.
     let head = format!("{IDS}&biz_content=%7B%22order_id%22%3A%22%CD%E2%B2%BF%22%7D");

@@ -60,13 +60,23 @@ pub(super) fn certificate_pem(der: &[u8]) -> String {
 
 /// The payload is what is encrypted.
 pub(super) fn sign(keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
-    let stored = |field: &str| {
-        let text = keys.private.get(field).and_then(Value::as_str);
-        text.and_then(|text| STANDARD.decode(text).ok()).expect(MADE_HERE)
-    };
+    sign_sealed(keys, payload, &seal(keys, payload))
+}
+
+/// What only the merchant's key opens.
+#[derive(Clone, Debug)]
+pub(super) struct Sealed {
+    /// In SubjectPublicKeyInfo DER.
+    pub ephemeral_key: Vec<u8>,
+    /// The ciphertext and its tag.
+    pub data: Vec<u8>,
+}
+
+/// Encrypts the payload.
+pub(super) fn seal(keys: &SandboxKeys, payload: &Payload) -> Sealed {
     let merchant_id_hash =
         keys.private.get("merchant_id_hash").and_then(Value::as_str).and_then(|text| hex::decode(text).ok());
-    let merchant_point = stored("merchant_point");
+    let merchant_point = stored(keys, "merchant_point");
     // An ephemeral key must not serve two plaintexts, so it depends on the plaintext.
     let seed = sha256(&[b"ephemeral", payload.event_id.as_bytes(), payload.content.as_bytes()].concat());
     let ephemeral = PrivateKey::from_private_key(&ECDH_P256, &seed).expect("all but a few numbers are keys");
@@ -81,10 +91,17 @@ pub(super) fn sign(keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
         .encrypt_in_place_detached(&[0; 16].into(), b"", &mut data)
         .expect("a token is short enough to be sealed");
     data.extend_from_slice(&tag);
+    Sealed { ephemeral_key, data }
+}
+
+/// Signs whatever is said to be the sealed payload.
+pub(super) fn sign_sealed(keys: &SandboxKeys, payload: &Payload, sealed: &Sealed) -> SignedRequest {
+    let Sealed { ephemeral_key, data } = sealed;
     let transaction_id = sha256(payload.event_id.as_bytes());
-    let content = [&ephemeral_key[..], &data, &transaction_id].concat();
-    let public_key_hash = sha256(&[SPKI_PREFIX, &merchant_point].concat());
-    let signature = signed_data(keys, &content, payload, &stored("leaf"), &stored("intermediate"));
+    let content = [&ephemeral_key[..], data, &transaction_id].concat();
+    let public_key_hash = sha256(&[SPKI_PREFIX, &stored(keys, "merchant_point")].concat());
+    let (leaf, intermediate) = (stored(keys, "leaf"), stored(keys, "intermediate"));
+    let signature = signed_data(keys, &content, payload, &leaf, &intermediate);
     let token = json!({
         "version": "EC_v1",
         "data": STANDARD.encode(data),
@@ -101,6 +118,11 @@ pub(super) fn sign(keys: &SandboxKeys, payload: &Payload) -> SignedRequest {
         headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
         body: token.to_string().into_bytes(),
     }
+}
+
+fn stored(keys: &SandboxKeys, field: &str) -> Vec<u8> {
+    let text = keys.private.get(field).and_then(Value::as_str);
+    text.and_then(|text| STANDARD.decode(text).ok()).expect(MADE_HERE)
 }
 
 /// A CMS `SignedData` beside the `content`.

@@ -101,6 +101,33 @@ fn flipped_bits_of_the_signature_are_noticed() {
     }
 }
 
+/// The signature is made anew over each change, so that only the tag is left to find it.
+#[test]
+fn f12_a_changed_seal_opens_nothing() {
+    let (payload, other) = (payload(&plain()), payload(&json!({ "applicationPrimaryAccountNumber": "1" })));
+    let genuine = sandbox::seal(&KEYS, &payload);
+    let opened = |sealed: &sandbox::Sealed| {
+        let request = sandbox::sign_sealed(&KEYS, &payload, sealed);
+        verdict(&serde_json::from_slice(&request.body).unwrap()).map(drop)
+    };
+    assert_eq!(opened(&genuine), Ok(()));
+    let length = genuine.data.len();
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut changed = genuine.clone();
+        change(&mut changed.data);
+        changed
+    };
+    let flipped = (0..length).map(|at| with(&|data| data[at] ^= 1));
+    let cut = (0..length).map(|end| with(&|data| data.truncate(end)));
+    let extended = [with(&|data| data.push(0)), with(&|data| data.insert(0, 0))];
+    let tagged =
+        [with(&|data| data[length - TAG_BYTES..].fill(0)), with(&|data| drop(data.drain(..TAG_BYTES)))];
+    let elsewhere = sandbox::Sealed { data: genuine.data.clone(), ..sandbox::seal(&KEYS, &other) };
+    for changed in flipped.chain(cut).chain(extended).chain(tagged).chain([elsewhere]) {
+        assert_eq!(opened(&changed), Err(Rejection::DecryptFailed), "{changed:?}");
+    }
+}
+
 #[test]
 fn tokens_count_for_a_few_minutes_and_one_merchant() {
     let genuine = token(&plain());
