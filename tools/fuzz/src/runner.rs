@@ -14,6 +14,9 @@ use crate::target::{TARGETS, Target};
 /// An input that takes longer than this is a finding: readers take milliseconds for the largest, unoptimised ones too.
 const HANG_SECONDS: u64 = 60;
 
+/// Changed inputs that every target is run on, whatever time is left for it.
+pub const MUTATIONS_MIN: u64 = 100;
+
 /// What a run shall do.
 pub struct Plan {
     /// How long all targets are run together.
@@ -31,6 +34,8 @@ pub struct Plan {
 /// What came of one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
+    /// How many seeds it has, which are run as they are before any of them is changed.
+    pub seeds: u64,
     /// How many inputs it was run on.
     pub executions: u64,
     /// The most that one execution allocated, in bytes.
@@ -39,7 +44,7 @@ pub struct Outcome {
     pub failure: Option<PathBuf>,
 }
 
-/// Runs a target for its share of the time: its seeds as they are, then mutations of them.
+/// Runs a target for its share of the time: its seeds as they are, then mutations of them, at least [`MUTATIONS_MIN`].
 ///
 /// # Errors
 /// As writing the input that failed.
@@ -47,13 +52,14 @@ pub fn run(target: &Target, plan: &Plan) -> io::Result<Outcome> {
     let seeds = (target.seeds)();
     let weights: u32 = TARGETS.iter().map(|target| target.weight).sum();
     let mut mutator = Mutator::new(plan.seed, seeds.clone(), dictionary::words(target.dictionary));
-    let mut outcome = Outcome::default();
+    let mut outcome = Outcome { seeds: seeds.len() as u64, ..Outcome::default() };
     let running = Running::watch(target.name, &plan.failures);
     let _ = (plan.take_peak_bytes)();
     // The seeds' own making is no part of the target's time.
     let deadline = Instant::now() + plan.time * target.weight / weights;
     let mut unchanged = seeds.into_iter();
-    while Instant::now() < deadline {
+    // However slow the machine is, something is changed.
+    while Instant::now() < deadline || outcome.executions < outcome.seeds + MUTATIONS_MIN {
         let input = unchanged.next().unwrap_or_else(|| mutator.next_input());
         running.begin(&input);
         let is_sound = catch_unwind(AssertUnwindSafe(|| (target.run)(&input))).is_ok();

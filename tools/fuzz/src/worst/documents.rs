@@ -73,13 +73,13 @@ fn many_attributes(size: usize) -> String {
     format!("<x {}/>", numbered(size - 5, " ", |number| format!("b{number:x}=\"\"")))
 }
 
-/// Zeros, packed as tightly as they can be.
+/// Braces, packed as tightly as they can be.
 pub(super) fn bomb(size: usize) -> Vec<u8> {
-    // A kilobyte of zeros takes one byte.
+    // A kilobyte of them takes one byte.
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let zeros = vec![b'{'; 1024];
+    let braces = vec![b'{'; 1024];
     for _ in 0..size {
-        packed.write_all(&zeros).expect("a Vec takes everything");
+        packed.write_all(&braces).expect("a Vec takes everything");
     }
     packed.finish().expect("a Vec takes everything")
 }

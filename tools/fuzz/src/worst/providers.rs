@@ -77,11 +77,11 @@ fn of_request(
     }
 }
 
-/// The places of a JSON body, and of the header of a JWS in it, where certificates are.
+/// The places of a JSON body, of the header of a JWS in it, and of a form, where certificates are.
 fn with_certificates(case: &'static Case, genuine: &RequestText) -> Vec<Worst> {
     let mut all = Vec::new();
     for (name, build) in CERTIFICATES {
-        for place in ["signature", "x5c"] {
+        for place in ["signature", "x5c", "signPubKeyCert"] {
             if with_certificate(genuine, place, &[]).is_none() {
                 continue;
             }
@@ -97,6 +97,9 @@ fn with_certificates(case: &'static Case, genuine: &RequestText) -> Vec<Worst> {
 
 fn with_certificate(genuine: &RequestText, place: &str, der: &[u8]) -> Option<RequestText> {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    if place == "signPubKeyCert" {
+        return with_certificate_in_form(genuine, place, der);
+    }
     let mut body: Value = serde_json::from_slice(&genuine.body).ok()?;
     let text = STANDARD.encode(der);
     match place {
@@ -110,6 +113,17 @@ fn with_certificate(genuine: &RequestText, place: &str, der: &[u8]) -> Option<Re
         }
     }
     Some(RequestText { body: body.to_string().into_bytes(), ..genuine.clone() })
+}
+
+fn with_certificate_in_form(genuine: &RequestText, parameter: &str, der: &[u8]) -> Option<RequestText> {
+    let body = std::str::from_utf8(&genuine.body).ok()?;
+    let (before, rest) = body.split_once(&format!("{parameter}="))?;
+    let behind = rest.find('&').map_or("", |at| &rest[at..]);
+    let pem = format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der));
+    let escaped = [("+", "%2B"), ("/", "%2F"), ("=", "%3D"), ("\n", "%0A"), (" ", "+")];
+    let escaped = escaped.into_iter().fold(pem, |text, (from, to)| text.replace(from, to));
+    let body = format!("{before}{parameter}={escaped}{behind}");
+    Some(RequestText { body: body.into_bytes(), ..genuine.clone() })
 }
 
 /// Genuine callbacks of which every array has as many members as fit, and one with as many unknown members.
