@@ -31,7 +31,11 @@ pub const STEPS: &[Step] = &[
     Step { name: "docs", about: "documentation builds, warnings denied", run: docs },
     Step { name: "build", about: "every program links", run: build },
     Step { name: "unit", about: "unit and property tests", run: unit },
-    Step { name: "integration", about: "conformance and end-to-end tests", run: integration },
+    Step {
+        name: "integration",
+        about: "conformance, differential and end-to-end tests, the model, the simulation, a fuzz run",
+        run: integration,
+    },
     Step {
         name: "emulator",
         about: "a deploy to an AWS emulator, and the end-to-end suite there",
