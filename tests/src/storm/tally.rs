@@ -124,3 +124,55 @@ impl PlannedOrder {
         tally
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use paybell_cli::simulate::{Facts, Scenario};
+    use paybell_shared::callback::UnixSeconds;
+    use paybell_shared::domain::{Currency, Money, SubjectKind};
+    use paybell_shared::providers::Registry;
+
+    use super::*;
+    use crate::storm::Mix;
+
+    /// A storm with one order of `anna`'s, which was paid and refunded.
+    fn storm() -> Storm {
+        let mut storm = Storm::new(Mix { duplicates_percent: 0, moved_percent: 0, users: 1 });
+        let euro = Currency::new("EUR").expect("it is a currency");
+        storm.orders.push(PlannedOrder {
+            provider: Registry::default().find("standard_webhooks").expect("it is built in"),
+            facts: Facts {
+                kind: SubjectKind::Order,
+                account: "demo".to_owned(),
+                order_id: "one".to_owned(),
+                amount: Money::from_minor(1_999, euro).expect("it is not negative"),
+                now: UnixSeconds(0),
+                references: Vec::new(),
+            },
+            user: "anna".to_owned(),
+            scenario: Scenario::Refunded,
+            outcome: Outcome::Is { status: "refunded", captured_minor: 1_999, refunded_minor: 1_999 },
+            events: BTreeSet::new(),
+        });
+        storm
+    }
+
+    #[test]
+    fn an_inbox_that_is_not_what_the_changes_mean_is_found() {
+        let complete = ["payment.captured", "refund.succeeded"];
+        for (more, lost, doubled) in [
+            (&[][..], 0, 0),
+            (&["order.held"], 0, 0),
+            (&["order.held", "order.held"], 0, 1),
+            (&["payment.pending"], 0, 1),
+            (&["payment.captured"], 0, 1),
+        ] {
+            let kinds = complete.iter().chain(more).enumerate();
+            let told =
+                kinds.map(|(number, kind)| (number.to_string(), json!({"order_id": "one", "kind": kind})));
+            let tally = storm().tally_told("anna", &told.collect());
+            assert_eq!((tally.lost.len(), tally.doubled.len()), (lost, doubled), "{more:?}: {tally:?}");
+        }
+        assert_eq!(storm().tally_told("anna", &BTreeMap::new()).lost.len(), complete.len());
+    }
+}

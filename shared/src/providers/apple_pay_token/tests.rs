@@ -118,7 +118,7 @@ fn f12_a_changed_seal_opens_nothing() {
         changed
     };
     let flipped = (0..length).map(|at| with(&|data| data[at] ^= 1));
-    let cut = (0..length).map(|end| with(&|data| data.truncate(end)));
+    let cut = (1..length).map(|end| with(&|data| data.truncate(end)));
     let extended = [with(&|data| data.push(0)), with(&|data| data.insert(0, 0))];
     let tagged =
         [with(&|data| data[length - TAG_BYTES..].fill(0)), with(&|data| drop(data.drain(..TAG_BYTES)))];
