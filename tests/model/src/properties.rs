@@ -1,6 +1,7 @@
 //! What must hold, and what must be reached so that this says something.
 //!
-//! Every run within bounds ends, because each step brings something forward or spends a fault; a test looks for cycles.
+//! Every run within bounds ends, because each step brings something forward or spends a fault; a test looks for cycles
+//! within all of them.
 //! So "in the end" is said of the states in which nothing is left to be done, and that is a safety property: stateright
 //! finds every violation of one.
 
