@@ -7,6 +7,7 @@ pub mod notification;
 mod notification_text;
 pub mod order;
 pub mod references;
+pub mod reminder;
 pub mod state;
 pub mod subject;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use money::{Currency, Money, MoneyError};
 pub use notification::{Locale, Notification, facts_since, notifications};
 pub use order::{ATTEMPTS_MAX, EVENTS_MAX, Expectation, Order, OrderError};
 pub use references::{Ask, Plan, ReferenceRecord};
+pub use reminder::Reminder;
 pub use state::{
     DisputeState, DisputeStatus, OrderState, Reason, RefundDue, RefundState, RefundStatus, Standing, Status,
     TransactionState, TransactionStatus,

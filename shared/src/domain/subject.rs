@@ -62,4 +62,9 @@ impl Reference {
     pub fn new(provider: &str, id: &str) -> Self {
         Self(format!("{provider}:{id}"))
     }
+
+    /// What stands before the colon, which may be a provider's name, and the id behind it.
+    pub fn parts(&self) -> Option<(&str, &str)> {
+        self.0.split_once(':')
+    }
 }

@@ -5,6 +5,7 @@
 mod laws;
 mod notify;
 mod references;
+mod reminder;
 mod screen;
 mod status;
 mod store;
