@@ -6,13 +6,13 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::callback::{Answer, Fetched, KeySet, RawCallback, Rejection, Verified};
+use crate::callback::{Answer, Fetched, KeySet, RawCallback, Rejection, UnixSeconds, Verified};
 use crate::domain::PaymentEvent;
 
-use super::MappingError;
 use super::chain::node::NODES_FIELD;
 use super::described::Description;
 use super::token::{AccessToken, TokenRequest};
+use super::{MappingError, Provider};
 
 /// One request to a provider. It prints without headers and body, which may hold a secret.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -158,6 +158,22 @@ impl Inquiry {
         }
     }
 
+    /// A hint of our own that asks about an id which a merchant has registered; `None` where it cannot be asked by that.
+    pub fn hint_of(&self, account: &str, id: &str, now: UnixSeconds) -> Option<Verified> {
+        match self {
+            Self::Coded { .. } => None,
+            Self::Described(description) => description.hint_of(account, id, now),
+        }
+    }
+
+    /// Whether an answer says that there is nothing of what was asked, where its status does not.
+    pub fn says_absent(&self, answer: &Verified) -> bool {
+        match self {
+            Self::Coded { .. } => false,
+            Self::Described(description) => description.says_absent(answer),
+        }
+    }
+
     /// How a question gets the access token that it needs; `None` where the credentials alone are enough.
     ///
     /// # Errors
@@ -200,6 +216,19 @@ impl Inquiry {
             Self::Coded { normalise, .. } => normalise(answer),
             Self::Described(description) => description.normalise_answer(answer),
         }
+    }
+}
+
+impl Provider {
+    /// A hint of our own that asks about an id which a merchant has registered, as if a callback had named it at `now`;
+    /// `None` where the provider cannot be asked by such an id. It needs no proof, as it changes no order.
+    pub fn hint_of(&self, account: &str, id: &str, now: UnixSeconds) -> Option<Verified> {
+        self.inquiry?.hint_of(account, id, now)
+    }
+
+    /// Whether an answer says that there is nothing of what was asked, where its status does not.
+    pub fn says_absent(&self, about: &Verified, answer: &Fetched) -> bool {
+        self.inquiry.is_some_and(|inquiry| inquiry.says_absent(&about.answered(answer)))
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use super::Provider;
 use super::described::described;
+use crate::callback::{UnixSeconds, Verified};
+use crate::domain::Reference;
 
 /// All providers by name.
 #[derive(Default)]
@@ -97,6 +99,13 @@ impl Registry {
     /// The provider of this name.
     pub fn find(&self, name: &str) -> Option<&'static Provider> {
         self.iter().find(|provider| provider.name == name)
+    }
+
+    /// A hint of our own that asks the provider of a registered reference about it, as if a callback had named it at
+    /// `now`; `None` where nobody can be asked by it.
+    pub fn hint_of(&self, account: &str, reference: &Reference, now: UnixSeconds) -> Option<Verified> {
+        let (provider, id) = reference.parts()?;
+        self.find(provider)?.hint_of(account, id, now)
     }
 
     /// All of them.

@@ -1,5 +1,6 @@
 //! Asking the provider, as a description says: what to ask about a hint, which answers are believed, what they mean.
 
+mod reference;
 mod rule;
 mod token;
 mod validate;
@@ -22,6 +23,7 @@ use super::place::{Place, Root};
 use super::request::{Request, Scope};
 use super::template::{Segment, Template};
 
+pub(super) use reference::hint;
 pub(crate) use rule::InquiryRule;
 use rule::{Condition, RequestRule};
 pub(super) use validate::validate;
@@ -308,6 +310,12 @@ pub(super) fn require_answer(
         }
     }
     Ok(())
+}
+
+/// Whether an answer says that there is nothing of what was asked.
+pub(super) fn says_absent(rule: &InquiryRule, answer: &Verified) -> bool {
+    let content = Request::new(answer.raw(), answer.content());
+    rule.absent.as_ref().is_some_and(|condition| holds(condition, &Scope::of(&content)))
 }
 
 /// Every id that a callback names, in each of its members too.

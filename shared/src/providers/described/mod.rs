@@ -166,6 +166,17 @@ impl Description {
         self.inquiry().and_then(|rule| inquiry::access_token(rule, answer))
     }
 
+    /// A hint of our own that asks about an id which a merchant has registered; `None` where that is not described.
+    pub fn hint_of(&self, account: &str, id: &str, now: UnixSeconds) -> Option<Verified> {
+        let rule = self.grammar.inquiry.as_ref()?;
+        inquiry::hint(rule, [account, &self.name], id, now)
+    }
+
+    /// Whether an answer says that there is nothing of what was asked.
+    pub fn says_absent(&self, answer: &Verified) -> bool {
+        self.grammar.inquiry.as_ref().is_some_and(|rule| inquiry::says_absent(rule, answer))
+    }
+
     /// Accepts an answer about what the callback names, and about this account.
     ///
     /// # Errors

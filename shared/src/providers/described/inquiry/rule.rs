@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::super::event_rules::EventsRule;
+use super::super::event_rules::{EventsRule, one_or_many};
 use super::super::grammar::IdentityRule;
 use super::super::place::{Place, Root};
 use super::super::template::Template;
+use super::reference::ReferenceRule;
 use super::token::TokenRule;
 
 /// How the provider is asked about callbacks that do not prove the money.
@@ -42,11 +43,18 @@ pub(crate) struct InquiryRule {
     pub asked: Vec<Place>,
     /// Where an answer names it, the first that is there; it must be one that the callback names.
     pub answered: Vec<Place>,
+    /// How an answer says that there is no such thing, where its status does not.
+    #[serde(default)]
+    pub absent: Option<Condition>,
     /// Ids in the answer that must be the account's.
     #[serde(default)]
     pub identity: Vec<IdentityRule>,
     /// Every one of these whose conditions hold is sent.
     pub requests: Vec<RequestRule>,
+    /// What is asked about an id that a merchant has registered, without any callback: one table, or several of which the
+    /// first counts that is for such ids.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub reference: Vec<ReferenceRule>,
     /// What an answer means: the answer as a whole, or the members of its lists, with the places of the answer. One with
     /// `when` reads the answers that have something there.
     pub events: Vec<EventsRule>,

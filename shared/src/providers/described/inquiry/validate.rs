@@ -8,7 +8,7 @@ use super::super::place::{Place, Root};
 use super::super::template::Segment;
 use super::super::validate::{self, Problem, credential, require};
 use super::rule::{InquiryRule, RequestRule};
-use super::token;
+use super::{reference, token};
 
 /// Stands for TLS in the check of an answer's events: all of the body is proved, nothing else is there.
 const TLS: &str = r#"
@@ -36,6 +36,9 @@ pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(),
     for place in rule.answered.iter().chain(rule.identity.iter().map(|identity| &identity.at)) {
         in_answer(place, "inquiry.answered")?;
     }
+    if let Some(absent) = &rule.absent {
+        in_answer(&absent.at, "inquiry.absent")?;
+    }
     for identity in &rule.identity {
         credential(grammar, &identity.expected, "inquiry.identity.expected")?;
     }
@@ -46,6 +49,7 @@ pub(in crate::providers::described) fn validate(grammar: &Grammar) -> Result<(),
     for (index, wanted) in rule.requests.iter().enumerate() {
         request(grammar, wanted, &format!("inquiry.requests[{index}]"))?;
     }
+    reference::validate(grammar, rule)?;
     require(!rule.events.is_empty(), "inquiry.events", "is empty: no answer would mean anything")?;
     for (index, events) in rule.events.iter().enumerate() {
         if let Some(place) = &events.when {

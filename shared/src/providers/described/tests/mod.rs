@@ -3,6 +3,7 @@
 mod events;
 mod inquiries;
 mod laws;
+mod references;
 mod refused;
 mod requests;
 mod schemes;
