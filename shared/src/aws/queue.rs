@@ -10,9 +10,10 @@ use aws_sdk_sqs::types::{
 
 use super::error::port_error;
 use crate::callback::Verified;
+use crate::domain::Reminder;
 use crate::ports::dead_letters::{REASON_ATTRIBUTE, kept_reason};
 use crate::ports::redelivery::{PutOff, Redelivery};
-use crate::ports::{CallbackQueue, DeadLetters, HintQueue, PortError};
+use crate::ports::{CallbackQueue, DeadLetters, HintQueue, PortError, QueuedHint};
 use crate::telemetry::trace_header;
 
 /// Most bytes of one message.
@@ -96,12 +97,25 @@ pub(super) async fn send(
     message: String,
     reason: Option<&str>,
 ) -> Result<(), PortError> {
+    send_delayed(client, queue_url, message, reason, None).await
+}
+
+/// The same; nobody receives it before `delay_seconds` have passed. Without it the queue's own delay counts.
+async fn send_delayed(
+    client: &Client,
+    queue_url: &str,
+    message: String,
+    reason: Option<&str>,
+    delay_seconds: Option<u32>,
+) -> Result<(), PortError> {
     let invalid = |error: BuildError| PortError::Permanent(error.to_string());
     let reason = reason.map(kept_reason).filter(|reason| fits(&message, reason));
     if message.len() > MESSAGE_BYTES_MAX {
         return Err(PortError::Permanent(format!("SendMessage: more than {MESSAGE_BYTES_MAX} bytes")));
     }
-    let mut request = client.send_message().queue_url(queue_url).message_body(message);
+    let delay_seconds = delay_seconds.map(|seconds| i32::try_from(seconds).unwrap_or(i32::MAX));
+    let mut request =
+        client.send_message().queue_url(queue_url).message_body(message).set_delay_seconds(delay_seconds);
     if let Some(header) = trace_header() {
         let value = MessageSystemAttributeValue::builder().data_type(STRING).string_value(header);
         let value = value.build().map_err(invalid)?;
@@ -149,5 +163,10 @@ impl CallbackQueue for SqsQueue {
 impl HintQueue for SqsQueue {
     async fn send(&self, hint: &Verified) -> Result<(), PortError> {
         send(&self.client, &self.queue_url, hint.to_message(), None).await
+    }
+
+    async fn remind(&self, reminder: &Reminder, delay_seconds: u32) -> Result<(), PortError> {
+        let message = QueuedHint::message_of(reminder);
+        send_delayed(&self.client, &self.queue_url, message, None, Some(delay_seconds)).await
     }
 }

@@ -68,7 +68,8 @@ impl Verified {
         }
     }
 
-    /// A callback of a provider that signs nothing: it needs no proof, because it changes nothing.
+    /// A callback of a provider that signs nothing, or what makes us ask without any callback: it needs no proof, because it
+    /// changes nothing.
     pub(crate) fn hint(raw: &RawCallback, received_at: UnixSeconds) -> Self {
         Self {
             raw: raw.clone(),
@@ -221,7 +222,7 @@ pub enum MessageError {
 }
 
 /// Where it is unreadable; the error's own text may quote what stands there.
-fn place_of(error: &serde_json::Error) -> String {
+pub(crate) fn place_of(error: &serde_json::Error) -> String {
     format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 

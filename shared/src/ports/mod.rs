@@ -8,6 +8,7 @@ pub mod keys;
 #[cfg(feature = "sandbox")]
 pub mod memory;
 pub mod overlay;
+pub mod queued_hint;
 pub mod redelivery;
 pub mod system;
 pub mod tokens;
@@ -16,7 +17,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::callback::{Credentials, UnixSeconds, Verified};
-use crate::domain::{Notification, Order, PaymentEvent, Reference, Subject};
+use crate::domain::{Notification, Order, PaymentEvent, Reference, Reminder, Subject};
 
 pub use crate::domain::ReferenceRecord;
 pub use cached::CachedAccounts;
@@ -24,6 +25,7 @@ pub use dead_letters::{DeadLetter, DeadLetterQueue, DeadLetters, ReturnQueue};
 pub use fetch::{FetchResponse, Fetcher, Transport};
 pub use keys::{FetchedKeys, KeyError};
 pub use overlay::{OrderChange, OverlayOrders};
+pub use queued_hint::QueuedHint;
 pub use redelivery::Redelivery;
 pub use system::{ForwardClock, SystemClock, SystemRandom};
 pub use tokens::{AccessTokens, TokenError};
@@ -69,12 +71,15 @@ pub trait CallbackQueue: DeadLetters + Redelivery {
     async fn send(&self, verified: &Verified) -> Result<(), PortError>;
 }
 
-/// The queue of hints, callbacks of which the provider must be asked before they change anything, with its dead-letter
-/// queue.
+/// The queue of hints, callbacks of which the provider must be asked before they change anything, and of reminders to ask
+/// without any, with its dead-letter queue. [`QueuedHint`] reads its messages.
 #[async_trait]
 pub trait HintQueue: DeadLetters + Redelivery {
     /// Returns once the queue has stored it durably.
     async fn send(&self, hint: &Verified) -> Result<(), PortError>;
+    /// The same for a reminder, which nobody receives before `delay_seconds` have passed: 0 to
+    /// [`DELAY_SECONDS_MAX`](crate::domain::reminder::DELAY_SECONDS_MAX).
+    async fn remind(&self, reminder: &Reminder, delay_seconds: u32) -> Result<(), PortError>;
 }
 
 /// Where orders and the ties between references and orders are kept.

@@ -20,10 +20,12 @@
 //! | | `applied`, `nothing_new` | an order was changed; knew all of it already |
 //! | | `ignored` | a genuine callback of a kind that nothing is done about |
 //! | | `to_be_asked`, `hint_without_inquiry` | handed to `reconcile`; its provider cannot be asked |
-//! | `reconcile` | `received` | a batch, with `lag_ms` since its oldest hint was sent |
+//! | `reconcile` | `received` | a batch, with `lag_ms` since its oldest hint was sent; reminders wait on purpose |
 //! | | `answered`, `nothing_to_ask` | the provider's answer is queued; the hint holds no question |
 //! | | `dropped` | an unsigned hint about something that the provider does not know |
 //! | | `token_renewed` | the provider refused an access token before its time |
+//! | | `not_there` | the provider does not know a registered payment, and is asked again later |
+//! | | `over` | nobody is asked about a registered payment any more: its order has come to an end, or its time is up |
 //! | `apply`, `reconcile` | `retried` | a message goes back to its queue |
 //! | | `not_given_back` | how long until it comes again could not be said: the queue's own time counts |
 //! | | `poison`, `not_set_aside` | no further try can help: set aside in the dead-letter queue; that failed |
@@ -36,6 +38,7 @@
 //! | | `unreadable`, `not_set_aside` | no further try can help: for the dead-letter queue; that failed |
 //! | `connections`, `orders` | `done`, `refused`, `failed` | as the caller wanted; the caller's fault; ours |
 //! | | `limited` | 429: a source came with wrong keys or tickets too often; told as by `callback` |
+//! | `orders` | `reminded` | the provider will be asked about a registered payment, unless its money comes before |
 //! | `connections` | `displaced` | a user has too many open WebSockets, and the oldest was cut |
 //! | | `not_closed` | closing a WebSocket failed |
 //!

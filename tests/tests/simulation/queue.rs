@@ -7,8 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_lambda_events::sqs::SqsMessage;
 use paybell_shared::callback::Verified;
+use paybell_shared::domain::Reminder;
 use paybell_shared::ports::redelivery::{PutOff, VISIBILITY_TIMEOUT_SECONDS};
-use paybell_shared::ports::{CallbackQueue, DeadLetters, HintQueue, PortError, Redelivery};
+use paybell_shared::ports::{CallbackQueue, DeadLetters, HintQueue, PortError, QueuedHint, Redelivery};
 use tokio::sync::Notify;
 
 use crate::mutation::Mutation;
@@ -71,7 +72,7 @@ impl SimQueue {
     pub fn redrive(&self) {
         for body in self.take_dead_letters() {
             self.sim.count("dead letters redriven");
-            self.keep(body);
+            self.keep(body, 0);
         }
     }
 
@@ -134,23 +135,23 @@ impl SimQueue {
         }
     }
 
-    fn keep(&self, body: String) {
+    fn keep(&self, body: String, delay_seconds: u32) {
         let sent_at_ms = crate::sim::BEGUN_AT_MS + i64::try_from(self.sim.elapsed_ms()).unwrap_or_default();
         let mut stored = lock(&self.stored);
         let id = stored.number();
-        let visible_at_ms = self.sim.elapsed_ms();
+        let visible_at_ms = self.sim.elapsed_ms() + u64::from(delay_seconds) * 1_000;
         stored.messages.insert(id, Message { body, receives: 0, visible_at_ms, receipt: 0, sent_at_ms });
         drop(stored);
         self.changed.notify_waiters();
     }
 
-    async fn send_message(&self, message: String) -> Result<(), PortError> {
+    async fn send_message(&self, message: String, delay_seconds: u32) -> Result<(), PortError> {
         let keep = async {
             if self.sim.has(Mutation::QueueSaysTooMuch) && self.sim.happens(50) {
                 return Ok(());
             }
             assert!(!self.sim.has(Mutation::CallbackPanics) || !self.sim.happens(50), "on purpose");
-            self.keep(message);
+            self.keep(message, delay_seconds);
             Ok(())
         };
         self.sim.call(Port::Queue, format!("{} takes a message", self.name), keep).await
@@ -205,13 +206,17 @@ impl Redelivery for SimQueue {
 #[async_trait]
 impl CallbackQueue for SimQueue {
     async fn send(&self, verified: &Verified) -> Result<(), PortError> {
-        self.send_message(verified.to_message()).await
+        self.send_message(verified.to_message(), 0).await
     }
 }
 
 #[async_trait]
 impl HintQueue for SimQueue {
     async fn send(&self, hint: &Verified) -> Result<(), PortError> {
-        self.send_message(hint.to_message()).await
+        self.send_message(hint.to_message(), 0).await
+    }
+
+    async fn remind(&self, reminder: &Reminder, delay_seconds: u32) -> Result<(), PortError> {
+        self.send_message(QueuedHint::message_of(reminder), delay_seconds).await
     }
 }

@@ -7,10 +7,11 @@ use async_trait::async_trait;
 
 use super::{Faults, lock};
 use crate::callback::Verified;
+use crate::domain::Reminder;
 use crate::ports::dead_letters::{LETTERS_PER_RECEIVE_MAX, kept_reason};
 use crate::ports::redelivery::{PutOff, Redelivery};
 use crate::ports::{
-    CallbackQueue, DeadLetter, DeadLetterQueue, DeadLetters, HintQueue, PortError, ReturnQueue,
+    CallbackQueue, DeadLetter, DeadLetterQueue, DeadLetters, HintQueue, PortError, QueuedHint, ReturnQueue,
 };
 
 /// A dead letter, and whether somebody has received it and not given it back.
@@ -28,6 +29,7 @@ pub struct MemoryQueue {
     messages: Mutex<Vec<String>>,
     set_aside: Mutex<Vec<SetAside>>,
     put_off: Mutex<Vec<PutOff>>,
+    delays_seconds: Mutex<Vec<u32>>,
     buried: AtomicUsize,
 }
 
@@ -35,6 +37,11 @@ impl MemoryQueue {
     /// The messages so far.
     pub fn messages(&self) -> Vec<String> {
         lock(&self.messages).clone()
+    }
+
+    /// How long each reminder among the messages is held back, in order.
+    pub fn delays_seconds(&self) -> Vec<u32> {
+        lock(&self.delays_seconds).clone()
     }
 
     /// The messages in the dead-letter queue.
@@ -148,5 +155,11 @@ impl CallbackQueue for MemoryQueue {
 impl HintQueue for MemoryQueue {
     async fn send(&self, hint: &Verified) -> Result<(), PortError> {
         self.keep(hint.to_message())
+    }
+
+    async fn remind(&self, reminder: &Reminder, delay_seconds: u32) -> Result<(), PortError> {
+        self.keep(QueuedHint::message_of(reminder))?;
+        lock(&self.delays_seconds).push(delay_seconds);
+        Ok(())
     }
 }

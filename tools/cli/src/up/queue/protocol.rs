@@ -14,6 +14,7 @@ use super::writer::StoreError;
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 const BATCH_ENTRIES_MAX: usize = 10;
 const VISIBILITY_TIMEOUT_SECONDS_MAX: u32 = 12 * 3600;
+const DELAY_SECONDS_MAX: u32 = 900;
 const ARN_PREFIX: &str = "arn:aws:sqs:local:000000000000:";
 
 /// An error as the protocol names it.
@@ -158,10 +159,8 @@ fn outgoing(input: &Value) -> Result<(Outgoing, Value), ProtocolError> {
     if body.len() + attributes.bytes() > MESSAGE_BYTES_MAX {
         return Err(refuse("InvalidParameterValue", "The message is larger than 1 MiB."));
     }
-    if number(input, "DelaySeconds", 0..=900)?.is_some_and(|seconds| seconds > 0) {
-        return Err(refuse("UnsupportedOperation", "Delays are not served here."));
-    }
-    let message = Outgoing { attributes, ..Outgoing::new(body) };
+    let delay_seconds = number(input, "DelaySeconds", 0..=DELAY_SECONDS_MAX)?.unwrap_or_default();
+    let message = Outgoing { attributes, delay_seconds, ..Outgoing::new(body) };
     let mut output = json!({"MessageId": message.message_id, "MD5OfMessageBody": md5_of(body)});
     if !message.attributes.is_empty() {
         output["MD5OfMessageAttributes"] = message.attributes.md5().into();
@@ -201,7 +200,7 @@ fn queue_attributes(counts: Counts, names: &Value) -> Value {
     let all = [
         ("ApproximateNumberOfMessages", counts.visible),
         ("ApproximateNumberOfMessagesNotVisible", counts.hidden),
-        ("ApproximateNumberOfMessagesDelayed", 0),
+        ("ApproximateNumberOfMessagesDelayed", counts.delayed),
     ];
     let names: Vec<&str> = names.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let asked = all.into_iter().filter(|(name, _)| names.contains(name) || names.contains(&"All"));

@@ -65,13 +65,15 @@ pub struct Outgoing {
     pub body: String,
     /// What is said beside the text.
     pub attributes: Attributes,
+    /// How long nobody receives it.
+    pub delay_seconds: u32,
 }
 
 impl Outgoing {
     /// A message with a new id, visible at once.
     pub fn new(body: impl Into<String>) -> Self {
         let message_id = Uuid::new_v4().to_string();
-        Self { message_id, body: body.into(), attributes: Attributes::default() }
+        Self { message_id, body: body.into(), attributes: Attributes::default(), delay_seconds: 0 }
     }
 }
 
@@ -82,6 +84,8 @@ pub struct Counts {
     pub visible: u64,
     /// Those that are in flight.
     pub hidden: u64,
+    /// Those that are held back until their first receive.
+    pub delayed: u64,
 }
 
 #[cfg(test)]
@@ -165,11 +169,12 @@ impl Store {
             .commit(move |sql| {
                 let mut insert = sql.prepare_cached(
                     "INSERT INTO messages (queue, message_id, body, sent_at_ms, visible_at_ms, attributes)
-                 VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                 )?;
-                for message in &messages {
-                    let attributes = attributes_column(&message.attributes);
-                    insert.execute(params![name, message.message_id, message.body, now_ms, attributes])?;
+                for Outgoing { message_id, body, attributes, delay_seconds } in &messages {
+                    let visible_at_ms = now_ms + i64::from(*delay_seconds) * 1000;
+                    let attributes = attributes_column(attributes);
+                    insert.execute(params![name, message_id, body, now_ms, visible_at_ms, attributes])?;
                 }
                 Ok(())
             })
@@ -243,12 +248,16 @@ impl Store {
         Ok(changed)
     }
 
-    /// How many messages a queue can hand out, and how many are in flight.
+    /// How many messages a queue can hand out, and how many are in flight or held back.
     pub async fn counts(&self, queue: &str) -> Result<Counts, StoreError> {
         let (queue, now_ms) = (queue.to_owned(), self.clock.now_ms());
-        let query = "SELECT coalesce(sum(visible_at_ms <= ?2), 0), coalesce(sum(visible_at_ms > ?2), 0)
+        let query = "SELECT coalesce(sum(visible_at_ms <= ?2), 0),
+            coalesce(sum(visible_at_ms > ?2 AND receive_count > 0), 0),
+            coalesce(sum(visible_at_ms > ?2 AND receive_count = 0), 0)
             FROM messages WHERE queue = ?1";
-        let read = |row: &rusqlite::Row<'_>| Ok(Counts { visible: row.get(0)?, hidden: row.get(1)? });
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Counts { visible: row.get(0)?, hidden: row.get(1)?, delayed: row.get(2)? })
+        };
         self.writer.commit(move |sql| sql.query_row(query, params![queue, now_ms], read)).await
     }
 

@@ -136,6 +136,51 @@ async fn a_message_is_hidden_while_in_flight_and_comes_back() {
 }
 
 #[tokio::test]
+async fn m11_a_delayed_message_is_held_back_until_its_time_and_over_a_restart() {
+    let mut queue = Queue::start().await;
+    let send = |body: &'static str, seconds: i32| {
+        queue.client.send_message().queue_url(&queue.url).message_body(body).delay_seconds(seconds).send()
+    };
+    for (body, seconds) in [("late", 900), ("soon", 300), ("now", 0)] {
+        send(body, seconds).await.unwrap();
+    }
+    assert!(send("never", 901).await.is_err(), "SQS holds nothing back for longer");
+    let now = queue.receive(0).await;
+    assert_eq!(bodies(&now), ["now"]);
+    queue
+        .client
+        .delete_message()
+        .queue_url(&queue.url)
+        .receipt_handle(receipt(&now[0]))
+        .send()
+        .await
+        .unwrap();
+    let counts = queue.store.counts("q").await.unwrap();
+    assert_eq!((counts.visible, counts.hidden, counts.delayed), (0, 0, 2));
+    queue.pass_seconds(299);
+    assert_eq!(queue.receive(0).await, []);
+    queue.pass_seconds(2);
+    assert_eq!(bodies(&queue.receive(0).await), ["soon"]);
+    assert_eq!(queue.counts("q").await, (0, 1), "it is in flight like any other");
+
+    let file = queue.folder.path().join("queue.sqlite");
+    queue.store = Arc::new(Store::open(&file, queue.clock.clone()).unwrap());
+    let receive = || {
+        let receive =
+            Receive { messages_max: 10, visibility_timeout_seconds: Some(30), wait: Duration::ZERO };
+        queue.store.receive("q", receive)
+    };
+    let texts = |received: Vec<super::Received>| received.into_iter().map(|it| it.body).collect::<Vec<_>>();
+    assert_eq!(
+        texts(receive().await.unwrap()),
+        ["soon"],
+        "what was in flight is due, what is delayed is not"
+    );
+    queue.pass_seconds(600);
+    assert_eq!(texts(receive().await.unwrap()), ["late"], "the other one was received too often");
+}
+
+#[tokio::test]
 async fn visibility_can_be_changed_while_in_flight() {
     let queue = Queue::start().await;
     queue.send("a").await;
