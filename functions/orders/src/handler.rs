@@ -14,14 +14,15 @@ use aws_lambda_events::http::HeaderValue;
 use aws_lambda_events::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use futures_util::future::try_join_all;
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::UnixSeconds;
-use paybell_shared::domain::{Plan, Subject, SubjectKind};
+use paybell_shared::domain::{Expectation, Order, Plan, Reference, Reminder, Subject, SubjectKind};
 use paybell_shared::ports::fold::perform;
 use paybell_shared::ports::{
-    AccountStore, Clock, ConnectionStore, Inbox, OrderStore, Random, secret_sha256_hex,
+    AccountStore, Clock, ConnectionStore, HintQueue, Inbox, OrderStore, Random, secret_sha256_hex,
 };
-use paybell_shared::providers::ID_BYTES_MAX;
+use paybell_shared::providers::{ID_BYTES_MAX, Registry};
 use paybell_shared::refusals::{Aim, Limited, Refusals};
 use percent_encoding::percent_decode_str;
 
@@ -54,18 +55,24 @@ pub struct Ports {
     pub inbox: Arc<dyn Inbox>,
     /// Tickets.
     pub connections: Arc<dyn ConnectionStore>,
+    /// Where it is kept that a provider is to be asked about what was registered.
+    pub hints: Arc<dyn HintQueue>,
+    /// The providers.
+    pub providers: Arc<Registry>,
     /// Who came with a wrong API key how often.
     pub refusals: Arc<Refusals>,
 }
 
 impl Ports {
     /// The ports on AWS.
-    pub fn new(adapters: &Adapters) -> Self {
+    pub fn new(adapters: &Adapters, providers: Arc<Registry>) -> Self {
         Self {
             accounts: adapters.accounts.clone(),
             orders: adapters.orders.clone(),
             inbox: adapters.inbox.clone(),
             connections: adapters.connections.clone(),
+            hints: adapters.hints.clone(),
+            providers,
             refusals: Arc::default(),
         }
     }
@@ -188,10 +195,35 @@ impl Call<'_> {
     async fn register(&self) -> Result<Reply, ApiError> {
         let fields = Fields::parse(&self.body()?)?;
         let (subject, expected) = fields.registration(&self.account)?;
-        let plan = Plan::registration(subject, expected);
+        let plan = Plan::registration(subject, expected.clone());
         let done = perform(&*self.ports.orders, &plan, self.clock, self.random).await?;
         let order = done.home.ok_or(ApiError::NotFound)?;
+        self.remind(&order, &expected).await?;
         Ok(Reply::new(if done.was_registered { 200 } else { 201 }, view::order(&order)))
+    }
+
+    /// Has the provider asked about each payment that the merchant names, in case that no callback ever does. A merchant
+    /// who is told that this failed registers again; a reminder that is there twice then is harmless.
+    async fn remind(&self, order: &Order, expected: &Expectation) -> Result<(), ApiError> {
+        // What can be asked by a reference is a payment, and payments pay orders.
+        if order.subject.kind != SubjectKind::Order {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let can_be_asked =
+            |reference: &&Reference| self.ports.providers.hint_of(&self.account, reference, now).is_some();
+        let reminders = expected
+            .references
+            .iter()
+            .filter(can_be_asked)
+            .map(|reference| Reminder::first(order.subject.clone(), reference.clone(), expected, now))
+            .filter(|reminder| !reminder.is_over(order));
+        let sending = reminders.map(|reminder| async move {
+            let sent = self.ports.hints.remind(&reminder, reminder.delay_seconds(now)).await;
+            sent.inspect(|()| tracing::info!(outcome = "reminded", account = self.account, "orders"))
+        });
+        try_join_all(sending).await?;
+        Ok(())
     }
 
     async fn order(&self, id: &str) -> Result<Reply, ApiError> {

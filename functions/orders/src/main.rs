@@ -1,18 +1,20 @@
 //! The `orders` function as a Lambda binary.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use orders_function::{Ports, handle};
 use paybell_shared::aws::Adapters;
+use paybell_shared::config::registry_from_env;
 use paybell_shared::ports::{SystemClock, SystemRandom};
 use paybell_shared::telemetry::{self, Trigger};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let telemetry = &telemetry::init("orders");
-    let ports = &Ports::new(&Adapters::from_env()?);
+    let ports = &Ports::new(&Adapters::from_env()?, Arc::new(registry_from_env()?));
     run(service_fn(move |event: LambdaEvent<ApiGatewayV2httpRequest>| async move {
         let (payload, context) = event.into_parts();
         let invocation =

@@ -1,10 +1,12 @@
 //! Every answer of the function, with ports in memory.
 
+mod reminders;
+
 use paybell_shared::domain::{
-    EventKind, Notification, PaymentEvent, Reference, Status, Subject, SubjectKind,
+    Currency, EventKind, Money, Notification, PaymentEvent, Reference, Status, Subject, SubjectKind,
 };
 use paybell_shared::ports::memory::{
-    CountingRandom, ManualClock, MemoryAccounts, MemoryConnections, MemoryInbox, MemoryOrders,
+    CountingRandom, ManualClock, MemoryAccounts, MemoryConnections, MemoryInbox, MemoryOrders, MemoryQueue,
 };
 use paybell_shared::ports::{Inbox as _, PortError};
 use paybell_shared::refusals::REFUSALS_BURST;
@@ -20,6 +22,7 @@ struct World {
     orders: Arc<MemoryOrders>,
     inbox: Arc<MemoryInbox>,
     connections: Arc<MemoryConnections>,
+    hints: Arc<MemoryQueue>,
     refusals: Arc<Refusals>,
     random: CountingRandom,
 }
@@ -37,6 +40,8 @@ impl World {
             orders: self.orders.clone(),
             inbox: self.inbox.clone(),
             connections: self.connections.clone(),
+            hints: self.hints.clone(),
+            providers: Arc::default(),
             refusals: self.refusals.clone(),
         }
     }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsMessage};
 use futures_util::future::{join, join_all};
 use paybell_shared::callback::{KeySet, UnixSeconds, Verified};
+use paybell_shared::domain::Reminder;
+use paybell_shared::ports::HintQueue;
 use paybell_shared::ports::redelivery::{InFlight, give_back, within};
 use paybell_shared::providers::{FetchRequest, Provider};
 
-use super::{Fate, Hint, Ports, ReconcileError};
+use super::{Fate, Hint, Ports, ReconcileError, reminders};
 
 /// One question, and the youngest of the hints that led to it.
 pub(super) struct Question {
@@ -52,12 +54,15 @@ impl Question {
 pub(super) struct Batch {
     questions: HashMap<(String, FetchRequest), Question>,
     unsigned: BTreeMap<usize, bool>,
+    /// Which of them are reminders.
+    reminders: BTreeMap<usize, Reminder>,
     failed: BTreeMap<usize, (ReconcileError, Fate)>,
 }
 
 impl Batch {
-    pub(super) fn add(&mut self, index: usize, hint: Hint) {
+    pub(super) fn add(&mut self, index: usize, mut hint: Hint) {
         self.unsigned.insert(index, hint.is_unsigned);
+        self.reminders.extend(hint.reminder.take().map(|reminder| (index, reminder)));
         let hint = Arc::new(hint);
         if hint.requests.is_empty() {
             let (account, provider) = (hint.verified.account(), hint.provider.name);
@@ -96,11 +101,35 @@ impl Batch {
         match outcome {
             Ok(()) => tracing::info!(outcome = "answered", account, provider, "reconcile"),
             Err(error) => {
+                let is_absent = matches!(error, ReconcileError::Status(404 | 410));
                 for index in &question.indexes {
+                    // What a merchant has registered may only be there later: its time is not up.
+                    if is_absent && self.reminders.contains_key(index) {
+                        tracing::info!(outcome = "not_there", account, provider, "reconcile");
+                        continue;
+                    }
                     let is_unsigned = self.unsigned.get(index).copied().unwrap_or_default();
                     self.fail(*index, error.clone(), is_unsigned);
                 }
             }
+        }
+    }
+
+    /// Sends the next reminder of each one that is done. Only then its message may go: of two reminders one is enough, of
+    /// none nobody would ask again.
+    pub(super) async fn remind_again(&mut self, hints: &dyn HintQueue, now: UnixSeconds, allowed: Duration) {
+        let reminders = std::mem::take(&mut self.reminders);
+        let done = reminders.into_iter().filter(|(index, _)| !self.failed.contains_key(index));
+        let sending = done.map(|(index, reminder)| async move {
+            let Some(next) = reminder.next(now) else {
+                reminders::log_over(&reminder, "it was the last question");
+                return Ok(());
+            };
+            let sent = within(allowed, hints.remind(&next, next.delay_seconds(now))).await;
+            sent.map_err(|error| (index, error))
+        });
+        for (index, error) in join_all(sending).await.into_iter().filter_map(Result::err) {
+            self.fail(index, error.into(), false);
         }
     }
 

@@ -1,9 +1,11 @@
 //! The `reconcile` function: asks providers for the truth of what callbacks only hint at.
 //!
-//! An answer goes into the queue of callbacks, as one with the origin `Answer`; nothing else changes an order.
+//! An answer goes into the queue of callbacks, as one with the origin `Answer`; nothing else changes an order. Of what no
+//! callback mentions it asks when a reminder is due (`reminders.rs`).
 
 mod batch;
 mod recent;
+mod reminders;
 #[cfg(test)]
 mod tests;
 
@@ -15,9 +17,10 @@ use futures_util::{StreamExt as _, stream};
 use paybell_shared::aws::Adapters;
 use paybell_shared::callback::verified::MessageError;
 use paybell_shared::callback::{Fetched, KeySet, Verified};
+use paybell_shared::domain::Reminder;
 use paybell_shared::ports::{
-    AccessTokens, AccountStore, CallbackQueue, Clock, Fetcher, HintQueue, PortError, Random, SystemRandom,
-    TokenError, Transport,
+    AccessTokens, AccountStore, CallbackQueue, Clock, Fetcher, HintQueue, OrderStore, PortError, QueuedHint,
+    Random, SystemRandom, TokenError, Transport,
 };
 use paybell_shared::providers::{FetchRequest, MappingError, Provider, Registry};
 use paybell_shared::telemetry::lag_ms;
@@ -42,8 +45,10 @@ pub struct Ports {
     pub accounts: Arc<dyn AccountStore>,
     /// Where answers go.
     pub callbacks: Arc<dyn CallbackQueue>,
-    /// The queue that the hints come from.
+    /// The queue that the hints come from, and where reminders go again.
     pub hints: Arc<dyn HintQueue>,
+    /// The orders that reminders are about; they are only read.
+    pub orders: Arc<dyn OrderStore>,
     /// The way to the providers.
     pub fetcher: Fetcher,
     /// The access tokens that some providers want with a question.
@@ -69,6 +74,7 @@ impl Ports {
             accounts: adapters.accounts.clone(),
             callbacks: adapters.callbacks.clone(),
             hints: adapters.hints.clone(),
+            orders: adapters.orders.clone(),
             tokens: Arc::new(AccessTokens::new(fetcher.clone(), clock)),
             fetcher,
             providers,
@@ -81,7 +87,7 @@ impl Ports {
 /// Why a hint has led to no answer.
 #[derive(Clone, Debug, Error)]
 pub enum ReconcileError {
-    /// It is not a verified callback.
+    /// It is neither a verified callback nor a reminder.
     #[error(transparent)]
     Unreadable(#[from] MessageError),
     /// Its provider is not known any more, or is not asked.
@@ -149,20 +155,28 @@ impl ReconcileError {
     }
 }
 
-/// Asks about a batch of hints; `deadline_ms` is when Lambda stops us, in milliseconds since 1970. Only the hints that
-/// must come again are reported, each after a while that grows with its receives.
+/// Asks about a batch of hints and reminders; `deadline_ms` is when Lambda stops us, in milliseconds since 1970. Only
+/// those that must come again are reported, each after a while that grows with its receives.
 pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_ms: i64) -> SqsBatchResponse {
-    received(&event.records, clock.now_ms());
+    let queued: Vec<Result<QueuedHint, MessageError>> = event.records.iter().map(queued_hint).collect();
+    received(event.records.iter().zip(&queued), clock.now_ms());
+    let now = clock.now();
     let mut batch = Batch::default();
-    let reading = event
-        .records
-        .iter()
-        .map(|message| read(message.body.as_deref().unwrap_or_default(), &*ports.accounts, &ports.providers));
-    let reading: Vec<_> = reading.collect();
-    let read: Vec<_> = stream::iter(reading).buffered(CONCURRENCY_MAX).collect().await;
-    for (index, read) in read.into_iter().enumerate() {
-        match read {
-            Ok(hint) => batch.add(index, hint),
+    let taking_up = queued.into_iter().map(|queued| async move {
+        match queued.map_err(|error| (error.into(), false))? {
+            QueuedHint::Callback(verified) => {
+                read(verified, &*ports.accounts, &ports.providers).await.map(Some)
+            }
+            QueuedHint::Reminder(reminder) => {
+                reminders::take_up(reminder, ports, now).await.map_err(|error| (error, false))
+            }
+        }
+    });
+    let taken_up: Vec<_> = stream::iter(taking_up).buffered(CONCURRENCY_MAX).collect().await;
+    for (index, taken_up) in taken_up.into_iter().enumerate() {
+        match taken_up {
+            Ok(Some(hint)) => batch.add(index, hint),
+            Ok(None) => {}
             Err((error, is_unsigned)) => batch.fail(index, error, is_unsigned),
         }
     }
@@ -177,15 +191,29 @@ pub async fn handle(event: SqsEvent, ports: &Ports, clock: &dyn Clock, deadline_
     for (question, outcome) in outcomes {
         batch.settle(&question, outcome);
     }
-    let left_ms = deadline_ms.saturating_sub(clock.now_ms()).saturating_sub(REPORT_MARGIN_MS);
-    let allowed = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
-    batch.response(&event.records, ports, allowed).await
+    let allowed = || {
+        let left_ms = deadline_ms.saturating_sub(clock.now_ms()).saturating_sub(REPORT_MARGIN_MS);
+        Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
+    };
+    batch.remind_again(&*ports.hints, clock.now(), allowed()).await;
+    batch.response(&event.records, ports, allowed()).await
 }
 
-fn received(hints: &[SqsMessage], now_ms: i64) {
-    let sent = hints.iter().filter_map(|hint| hint.attributes.get("SentTimestamp"));
+fn queued_hint(message: &SqsMessage) -> Result<QueuedHint, MessageError> {
+    QueuedHint::from_queue(message.body.as_deref().unwrap_or_default())
+}
+
+/// The lag is that of callbacks alone: a reminder waits on purpose.
+fn received<'a>(
+    messages: impl ExactSizeIterator<Item = (&'a SqsMessage, &'a Result<QueuedHint, MessageError>)>,
+    now_ms: i64,
+) {
+    let count = messages.len();
+    let sent = messages
+        .filter(|(_, queued)| !matches!(queued, Ok(QueuedHint::Reminder(_))))
+        .filter_map(|(message, _)| message.attributes.get("SentTimestamp"));
     if let Some(lag_ms) = lag_ms(sent.map(String::as_str), now_ms) {
-        tracing::info!(outcome = "received", messages = hints.len(), lag_ms, "reconcile");
+        tracing::info!(outcome = "received", messages = count, lag_ms, "reconcile");
     }
 }
 
@@ -196,9 +224,11 @@ struct Hint {
     keys: KeySet,
     requests: Vec<FetchRequest>,
     is_unsigned: bool,
+    /// What made us ask, where it was no callback.
+    reminder: Option<Reminder>,
 }
 
-/// What a message of the queue of hints makes us ask its provider now, without asking.
+/// What a message of the queue of hints makes us ask its provider now, or when it is due, without asking.
 ///
 /// # Errors
 /// [`ReconcileError`] when nothing can be asked.
@@ -207,22 +237,27 @@ pub async fn questions(
     accounts: &dyn AccountStore,
     providers: &Registry,
 ) -> Result<Vec<FetchRequest>, ReconcileError> {
-    read(body, accounts, providers).await.map(|hint| hint.requests).map_err(|(error, _)| error)
+    let hint = match QueuedHint::from_queue(body)? {
+        QueuedHint::Callback(verified) => {
+            read(verified, accounts, providers).await.map_err(|(error, _)| error)
+        }
+        QueuedHint::Reminder(reminder) => reminders::hint(reminder, accounts, providers).await,
+    };
+    hint.map(|hint| hint.requests)
 }
 
 async fn read(
-    body: &str,
+    verified: Verified,
     accounts: &dyn AccountStore,
     providers: &Registry,
 ) -> Result<Hint, (ReconcileError, bool)> {
-    let verified = Verified::from_queue(body).map_err(|error| (error.into(), false))?;
     let name = verified.provider();
     let not_askable = || (ReconcileError::NotAskable(name.to_owned()), false);
     let provider = providers.find(name).ok_or_else(not_askable)?;
     let inquiry = provider.inquiry.as_ref().ok_or_else(not_askable)?;
     let is_unsigned = inquiry.is_unsigned(&verified);
     match plan(&verified, provider, accounts).await {
-        Ok((keys, requests)) => Ok(Hint { verified, provider, keys, requests, is_unsigned }),
+        Ok((keys, requests)) => Ok(Hint { verified, provider, keys, requests, is_unsigned, reminder: None }),
         Err(error) => Err((error, is_unsigned)),
     }
 }
@@ -276,6 +311,9 @@ async fn ask(question: &Question, ports: &Ports) -> Result<(), ReconcileError> {
     let fetched = fetch(question, ports).await?;
     if !(200..300).contains(&fetched.status()) {
         return Err(ReconcileError::Status(fetched.status()));
+    }
+    if question.provider().says_absent(question.about(), &fetched) {
+        return Err(ReconcileError::Status(404));
     }
     let answer = answer(question, &fetched).map_err(ReconcileError::Refused)?;
     ports.callbacks.send(&answer).await?;

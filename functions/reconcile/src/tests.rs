@@ -1,5 +1,6 @@
 //! What becomes of hints when the provider answers as providers do, with ports in memory.
 
+mod reminders;
 mod tokens;
 
 use std::collections::{HashMap, VecDeque};
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use paybell_shared::callback::{Credentials, Origin, RawCallback, UnixSeconds};
 use paybell_shared::config::described_providers;
 use paybell_shared::ports::FetchResponse;
-use paybell_shared::ports::memory::{CountingRandom, ManualClock, MemoryAccounts, MemoryQueue};
+use paybell_shared::ports::memory::{CountingRandom, ManualClock, MemoryAccounts, MemoryOrders, MemoryQueue};
 use serde_json::{Value, json};
 
 use super::*;
@@ -17,81 +18,7 @@ use super::*;
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 const DEADLINE_MS: i64 = NOW.0 * 1000 + 30_000;
 
-/// One that signs nothing, and one that signs lists of events without their amounts.
-const PROVIDERS: &str = r#"
-[providers.open]
-title = "Open"
-rail = "bank"
-retry_schedule = "never"
-covers = "nothing"
-[[providers.open.credentials]]
-name = "api_key"
-required = true
-about = "API key"
-[[providers.open.credentials]]
-name = "profile"
-about = "Profile"
-[providers.open.events]
-type = "hint"
-types = { "hint" = { kind = "ignored" } }
-facts = {}
-[providers.open.inquiry]
-host = "api.open.example"
-unsigned = ["form:id"]
-asked = ["form:id"]
-answered = ["json:/id"]
-identity = [{ at = "json:/profile", expected = "profile" }]
-[[providers.open.inquiry.requests]]
-when = [{ at = "form:id", starts_with = "tr_" }]
-path = "/v2/payments/{form:id}?embed=refunds"
-headers = { authorization = "Bearer {credential:api_key}" }
-[[providers.open.inquiry.events]]
-type = "{json:/status}"
-types = { "paid" = { kind = "payment.captured", facts = "payment" } }
-[providers.open.inquiry.events.facts.payment]
-subject_id = ["json:/order"]
-transaction_id = ["json:/id"]
-amount = { at = ["json:/amount"], unit = "major", fixed_currency = "EUR" }
-
-[providers.listing]
-title = "Listing"
-rail = "bank"
-retry_schedule = "never"
-covers = "body"
-[[providers.listing.credentials]]
-name = "secret"
-required = true
-about = "Secret"
-[[providers.listing.credentials]]
-name = "token"
-about = "Token"
-[[providers.listing.checks]]
-algorithm = "hmac-sha256"
-key = { field = "secret", encoding = "utf8" }
-signature = { at = "header:signature", encoding = "hex" }
-signed = "{body}"
-[providers.listing.events]
-items = "/events"
-type = "{item:/type}"
-types = { "payment" = { kind = "ask" } }
-facts = {}
-[providers.listing.inquiry]
-host = "api.listing.example"
-asked = ["item:/payment"]
-answered = ["json:/payments/id"]
-[[providers.listing.inquiry.requests]]
-items = "/events"
-when = [{ at = "item:/type", one_of = ["payment"] }]
-path = "/payments/{item:/payment}"
-basic = { user = "{credential:token}", password = "x" }
-[[providers.listing.inquiry.events]]
-type = "{json:/payments/status}"
-types = { "confirmed" = { kind = "payment.captured", facts = "payment" } }
-[providers.listing.inquiry.events.facts.payment]
-subject_id = ["json:/payments/order"]
-transaction_id = ["json:/payments/id"]
-amount = { at = ["json:/payments/amount"], unit = "minor", fixed_currency = "GBP" }
-"#;
+const PROVIDERS: &str = include_str!("tests/providers.toml");
 
 /// Status and body, or why there is none.
 type ApiAnswer = Result<(u16, String), PortError>;
@@ -125,6 +52,7 @@ struct World {
     api: Arc<Api>,
     callbacks: Arc<MemoryQueue>,
     hints: Arc<MemoryQueue>,
+    orders: Arc<MemoryOrders>,
     accounts: Arc<MemoryAccounts>,
     clock: Arc<ManualClock>,
     ports: Ports,
@@ -136,18 +64,20 @@ impl World {
         let clock = Arc::new(ManualClock::at_ms(NOW.0 * 1000));
         let accounts = Arc::new(MemoryAccounts::default());
         let (callbacks, hints) = (Arc::new(MemoryQueue::default()), Arc::new(MemoryQueue::default()));
+        let orders = Arc::new(MemoryOrders::default());
         let fetcher = Fetcher::new(api.clone(), clock.clone());
         let ports = Ports {
             accounts: accounts.clone(),
             callbacks: callbacks.clone(),
             hints: hints.clone(),
+            orders: orders.clone(),
             tokens: Arc::new(AccessTokens::new(fetcher.clone(), clock.clone())),
             fetcher,
             providers: Arc::new(Registry::new(described_providers(PROVIDERS).unwrap())),
             recent: Arc::default(),
             random: Arc::new(CountingRandom::default()),
         };
-        let world = Self { api, callbacks, hints, accounts, clock, ports };
+        let world = Self { api, callbacks, hints, orders, accounts, clock, ports };
         world.use_keys("open", json!({"api_key": "live_key"})).await;
         world.use_keys("listing", json!({"secret": "s", "token": "t"})).await;
         world

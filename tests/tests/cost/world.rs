@@ -63,7 +63,7 @@ impl World {
         direct.accounts.put_credentials(ACCOUNT, provider.name, &credentials).await.expect("it is stored");
         direct.accounts.put_api_key(ACCOUNT, &secret_sha256_hex(API_KEY)).await.expect("it is stored");
         Self {
-            orders: orders_function::Ports::new(&adapters()),
+            orders: orders_function::Ports::new(&adapters(), Arc::default()),
             callback: callback_function::Ports::new(&adapters(), Arc::default()),
             apply: apply_function::Ports::new(&adapters(), Arc::default()),
             notify: notify_function::Ports::new(&adapters()),

@@ -76,7 +76,7 @@ impl World {
             apply: apply_function::Ports {
                 orders: orders.clone(),
                 callbacks: callbacks.clone(),
-                hints,
+                hints: hints.clone(),
                 providers: registry().clone(),
                 random: sim.clone(),
             },
@@ -97,6 +97,8 @@ impl World {
                 orders: orders.clone(),
                 inbox: inbox.clone(),
                 connections,
+                hints,
+                providers: registry().clone(),
                 refusals: Arc::default(),
             },
             sim,

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use paybell_shared::aws::subject_of_order_key;
-use paybell_shared::callback::Verified;
 use paybell_shared::domain::Subject;
 use paybell_shared::ports::redelivery::RECEIVES_MAX;
-use paybell_shared::ports::{DeadLetter, DeadLetterQueue, PortError};
+use paybell_shared::ports::{DeadLetter, DeadLetterQueue, PortError, QueuedHint};
 use serde::Serialize;
 
 use super::untold::Untold;
@@ -66,9 +65,13 @@ impl Letter {
         let told = this.letter.reason.clone();
         match queue {
             Queue::Callbacks | Queue::Hints => {
-                if let Ok(verified) = Verified::from_queue(&this.letter.body) {
-                    this.account = Some(verified.account().to_owned());
-                    this.provider = Some(verified.provider().to_owned());
+                // Callbacks are read in the same way in both queues; reminders are in the one of hints alone.
+                if let Ok(hint) = QueuedHint::from_queue(&this.letter.body) {
+                    this.account = Some(hint.account().to_owned());
+                    this.provider = Some(hint.provider().to_owned());
+                    if let QueuedHint::Reminder(reminder) = hint {
+                        this.subject = Some(reminder.subject);
+                    }
                 }
                 let moved = || format!("received {RECEIVES_MAX} times without success");
                 this.reason = told.unwrap_or_else(moved);

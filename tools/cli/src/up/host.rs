@@ -129,7 +129,7 @@ fn functions(
         }};
     }
     let random = Arc::new(SystemRandom::default());
-    let orders_ports = Arc::new(orders_function::Ports::new(adapters));
+    let orders_ports = Arc::new(orders_function::Ports::new(adapters, Arc::clone(providers)));
     let orders_clock = Arc::clone(clock);
     let callback_ports = Arc::new(callback_function::Ports::new(adapters, Arc::clone(providers)));
     let callback_clock = Arc::clone(wall);
