@@ -50,6 +50,14 @@ impl Place {
         }
     }
 
+    /// Puts any text into the queue of hints.
+    pub async fn send_hint(&self, text: &str) {
+        match self {
+            Self::Machine(server) => server.send_hint(text).await,
+            Self::Stage(stage) => stage.send_hint(text).await,
+        }
+    }
+
     /// The option with which commands work here.
     pub fn arguments(&self) -> [String; 2] {
         match self {

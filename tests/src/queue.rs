@@ -11,6 +11,12 @@ pub async fn receive(sqs: &Client, queue_url: &str) -> Vec<Message> {
     receive.send().await.expect("the queue answers").messages.unwrap_or_default()
 }
 
+/// Sends any text.
+pub async fn send(sqs: &Client, queue_url: &str, text: &str) {
+    let sent = sqs.send_message().queue_url(queue_url).message_body(text).send().await;
+    sent.unwrap_or_else(|error| panic!("the queue takes no message: {error:?}"));
+}
+
 /// Deletes a message that was received.
 pub async fn delete(sqs: &Client, queue_url: &str, message: &Message) {
     let handle = message.receipt_handle.as_ref().expect("messages have handles");

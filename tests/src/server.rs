@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use aws_credential_types::Credentials;
 use paybell_cli::demo::DemoAccount;
+use paybell_cli::up::embedded::HINTS_QUEUE;
 use rusqlite::OpenFlags;
 use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::api::{Addresses, Api};
 use crate::place::Queued;
+use crate::queue;
 use crate::wait::PATIENCE;
 
 /// A running `paybell up` with a data folder of its own. Dropping it kills the process and removes the folder.
@@ -33,6 +37,13 @@ pub struct Options {
     pub log_filter: Option<String>,
     /// Whether a write beyond the limit of a file's size is an error to it, as from a full disk, and no signal.
     pub deaf_to_limits: bool,
+}
+
+/// What a running process tells the commands beside it.
+#[derive(Deserialize)]
+struct Endpoint {
+    address: String,
+    access_key_id: String,
 }
 
 impl Server {
@@ -132,9 +143,11 @@ impl Server {
         let count = |dead_letter: bool| -> rusqlite::Result<u64> {
             let connection = rusqlite::Connection::open_with_flags(&file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             connection.busy_timeout(PATIENCE)?;
+            // A reminder that is held back is nobody's work yet.
             connection.query_row(
                 "SELECT count(*) FROM messages WHERE ?1 = EXISTS (
-                     SELECT 1 FROM queues WHERE queues.dead_letter_queue = messages.queue)",
+                     SELECT 1 FROM queues WHERE queues.dead_letter_queue = messages.queue)
+                 AND (?1 OR receive_count > 0 OR visible_at_ms <= sent_at_ms)",
                 [dead_letter],
                 |row| row.get(0),
             )
@@ -143,6 +156,22 @@ impl Server {
             count(dead_letter).unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()))
         };
         Queued { callbacks: count(false), dead_letters: count(true) }
+    }
+
+    /// Puts any text into the queue of hints of the running process.
+    pub async fn send_hint(&self, text: &str) {
+        let endpoint = std::fs::read_to_string(self.data().join("endpoint.json"));
+        let endpoint = endpoint.unwrap_or_else(|error| panic!("nothing says where the queues are: {error}"));
+        let endpoint: Endpoint = serde_json::from_str(&endpoint).expect("it is an endpoint");
+        let credentials = Credentials::new(endpoint.access_key_id, "unused", None, None, "tests");
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version_latest()
+            .region(aws_sdk_sqs::config::Region::new("local"))
+            .credentials_provider(credentials)
+            .endpoint_url(format!("http://{}", endpoint.address));
+        let sqs = aws_sdk_sqs::Client::from_conf(config.build());
+        let queue = sqs.get_queue_url().queue_name(HINTS_QUEUE).send().await.expect("there is such a queue");
+        queue::send(&sqs, queue.queue_url().expect("it has an address"), text).await;
     }
 
     async fn wait_until_ready(&mut self) {

@@ -15,13 +15,16 @@ use paybell_cli::simulate::{Facts, Scenario};
 use paybell_cli::up::embedded::Embedded;
 use paybell_conformance::repository;
 use paybell_shared::aws::Clients;
+use paybell_shared::callback::UnixSeconds;
 use paybell_shared::config::described_providers;
-use paybell_shared::ports::SystemClock;
+use paybell_shared::domain::{Reference, Reminder, Subject, SubjectKind};
+use paybell_shared::ports::{QueuedHint, SystemClock};
 use paybell_shared::providers::Provider;
 use paybell_tests::command::{Said, paybell};
 use paybell_tests::listener::Listener;
 use paybell_tests::server::Options;
 use paybell_tests::wait::until;
+use paybell_tests::world::now;
 use paybell_tests::{World, told};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -239,6 +242,48 @@ async fn m5_what_could_not_be_told_is_told_again() {
         "the same facts"
     );
     assert_eq!(quay.letters().await, [json!(null); 0]);
+}
+
+/// An account that has no key to ask with is told so, instead of its payment being forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn m11_a_reminder_that_could_not_be_asked_is_seen_with_what_it_would_ask() {
+    let world = World::start_on_this_machine().await;
+    let mollie = world.provider("mollie");
+    let run =
+        async |arguments: &[&str], stdin: &str| paybell(&world.place.arguments(), arguments, stdin).await;
+    let api_key = run(&["account", "create", "shop"], "").await.ok();
+    let api_key = api_key.split_whitespace().find(|word| word.starts_with("pb_")).unwrap().to_owned();
+    let order = json!({
+        "order_id": "unmentioned", "amount_minor": 1_999, "currency": "EUR", "user": USER,
+        "references": ["mollie:tr_7"],
+    });
+    assert_eq!(world.api.with_api_key(api_key).register(&order).await.status, 201);
+    let due_at = UnixSeconds(now().0 - 60);
+    let reminder = Reminder {
+        subject: Subject { account: "shop".into(), kind: SubjectKind::Order, id: "unmentioned".into() },
+        reference: Reference::new("mollie", "tr_7"),
+        registered_at: UnixSeconds(due_at.0 - 300),
+        due_at,
+        ends_at: due_at,
+    };
+    world.place.send_hint(&QueuedHint::message_of(&reminder)).await;
+    let queued = async || world.place.queued().await;
+    until("a dead letter", queued, |queued| queued.dead_letters == 1 && queued.callbacks == 0).await;
+    let dry_run = async || run(&["redrive", "--json", "--dry-run", "--account", "shop"], "").await;
+    let reason = "the account has no credentials for the provider";
+    let without = dry_run().await;
+    assert!(!without.succeeded, "{without:?}");
+    let letter = &serde_json::from_str::<Value>(&without.stdout).unwrap()["letters"][0];
+    assert_eq!(
+        (&letter["queue"], &letter["provider"], &letter["order"], &letter["reason"]),
+        (&json!("hints"), &json!("mollie"), &json!("unmentioned"), &json!(reason))
+    );
+    assert_eq!(letter["would"]["still_fails"], reason);
+
+    let keys = json!({"api_key": world.keys(mollie).key_set["api_key"]}).to_string();
+    run(&["credentials", "put", "shop", "mollie", "--id", "one", "--json", "-"], &keys).await.ok();
+    let would = &dry_run().await.json()["letters"][0]["would"];
+    assert_eq!(would["asks"], json!(["api.mollie.com"]), "{would:#}");
 }
 
 /// Takes these notifications out of the inbox, and leaves letters of them as `notify` does.

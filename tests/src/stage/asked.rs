@@ -9,8 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use async_trait::async_trait;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use paybell_shared::aws::Adapters;
-use paybell_shared::callback::Verified;
-use paybell_shared::ports::{Clock as _, FetchResponse, PortError, SystemClock, Transport};
+use paybell_shared::ports::{Clock as _, FetchResponse, PortError, QueuedHint, SystemClock, Transport};
 use paybell_shared::providers::FetchRequest;
 use paybell_shared::sandbox::{Exchange, ProviderApi};
 use tracing_subscriber::EnvFilter;
@@ -140,7 +139,7 @@ async fn consume(
 
 /// Hints of accounts of a process that has ended are nobody's any more.
 fn is_ours(message: &Message) -> bool {
-    let Ok(hint) = Verified::from_queue(message.body().unwrap_or_default()) else { return true };
+    let Ok(hint) = QueuedHint::from_queue(message.body().unwrap_or_default()) else { return true };
     PROVIDERS.accounts.lock().unwrap_or_else(PoisonError::into_inner).contains_key(hint.account())
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, OnceCell};
 use crate::accounts;
 use crate::api::{Addresses, Api};
 use crate::place::Queued;
+use crate::queue;
 use aws::Aws;
 
 /// Names the stage to test; without it the tests start a Paybell on this machine.
@@ -187,9 +188,12 @@ impl Stage {
 
     /// Puts any text into the queue of callbacks.
     pub async fn enqueue(&self, body: &str) {
-        let send = self.clients.sqs.send_message().queue_url(&self.config.callbacks_queue_url);
-        let sent = send.message_body(body).send().await;
-        sent.unwrap_or_else(|error| panic!("the queue takes no message: {error:?}"));
+        queue::send(&self.clients.sqs, &self.config.callbacks_queue_url, body).await;
+    }
+
+    /// Puts any text into the queue of hints.
+    pub async fn send_hint(&self, text: &str) {
+        queue::send(&self.clients.sqs, &self.config.hints_queue_url, text).await;
     }
 
     /// Sets how long callbacks that were received stay hidden, in seconds, and says how long they did before.
@@ -277,14 +281,10 @@ async fn clients(stage: &str, addresses: &Addresses, aws: &Aws) -> (Clients, Con
 
 async fn messages(sqs: &aws_sdk_sqs::Client, address: &str) -> u64 {
     use aws_sdk_sqs::types::QueueAttributeName::{
-        ApproximateNumberOfMessages, ApproximateNumberOfMessagesDelayed,
-        ApproximateNumberOfMessagesNotVisible,
+        ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible,
     };
-    let names = [
-        ApproximateNumberOfMessages,
-        ApproximateNumberOfMessagesNotVisible,
-        ApproximateNumberOfMessagesDelayed,
-    ];
+    // A reminder that is held back is nobody's work yet.
+    let names = [ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible];
     let request = sqs.get_queue_attributes().queue_url(address).set_attribute_names(Some(names.to_vec()));
     let output = request.send().await.unwrap_or_else(|error| panic!("{address} does not answer: {error:?}"));
     let attributes = output.attributes.unwrap_or_default();

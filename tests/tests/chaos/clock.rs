@@ -20,12 +20,12 @@ use paybell_tests::{Api, Listener, told, wait};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-const MINUTE_MS: i64 = 60_000;
+pub const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const USER: &str = "anna";
 
 /// The machine's clock, wrong by as much as the test wants.
-struct WrongClock(ManualClock);
+pub struct WrongClock(pub ManualClock);
 
 impl Clock for WrongClock {
     fn now_ms(&self) -> i64 {
@@ -34,10 +34,10 @@ impl Clock for WrongClock {
 }
 
 /// A process in this process: a runtime that ends with it, without a word to anybody.
-struct Machine {
+pub struct Machine {
     runtime: Option<Runtime>,
-    api: Api,
-    demo: DemoAccount,
+    pub api: Api,
+    pub demo: DemoAccount,
     clock: Arc<WrongClock>,
     provider: &'static Provider,
 }
@@ -51,7 +51,7 @@ impl Drop for Machine {
 }
 
 impl Machine {
-    async fn start(data: &Path, clock: &Arc<WrongClock>) -> Self {
+    pub async fn start(data: &Path, clock: &Arc<WrongClock>) -> Self {
         let port = paybell_tests::server::free_port();
         let place = Place { data: data.to_owned(), port };
         let runtime = Runtime::new().expect("a runtime can be built");

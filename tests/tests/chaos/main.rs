@@ -6,4 +6,5 @@ mod clock;
 mod disk;
 mod orders;
 mod reconnection;
+mod reminders;
 mod sockets;
