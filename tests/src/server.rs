@@ -7,8 +7,11 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use paybell_cli::demo::DemoAccount;
 use paybell_cli::up::embedded::HINTS_QUEUE;
+use paybell_shared::aws::Clients;
+use paybell_shared::config::{Config, TableNames};
 use rusqlite::OpenFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
@@ -164,14 +167,25 @@ impl Server {
         let endpoint = endpoint.unwrap_or_else(|error| panic!("nothing says where the queues are: {error}"));
         let endpoint: Endpoint = serde_json::from_str(&endpoint).expect("it is an endpoint");
         let credentials = Credentials::new(endpoint.access_key_id, "unused", None, None, "tests");
-        let config = aws_sdk_sqs::Config::builder()
-            .behavior_version_latest()
-            .region(aws_sdk_sqs::config::Region::new("local"))
-            .credentials_provider(credentials)
-            .endpoint_url(format!("http://{}", endpoint.address));
-        let sqs = aws_sdk_sqs::Client::from_conf(config.build());
-        let queue = sqs.get_queue_url().queue_name(HINTS_QUEUE).send().await.expect("there is such a queue");
-        queue::send(&sqs, queue.queue_url().expect("it has an address"), text).await;
+        let address = format!("http://{}", endpoint.address);
+        let sdk_config = aws_config::SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(aws_config::Region::new("local"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .endpoint_url(&address)
+            .build();
+        let config = Config {
+            tables: TableNames::with_prefix(""),
+            callbacks_queue_url: String::new(),
+            callbacks_dead_letters_url: String::new(),
+            hints_queue_url: format!("{address}/000000000000/{HINTS_QUEUE}"),
+            hints_dead_letters_url: String::new(),
+            notify_dead_letters_url: String::new(),
+            websocket_endpoint: address,
+            dynamodb_endpoint: None,
+            sqs_endpoint: None,
+        };
+        queue::send(&Clients::new(&sdk_config, &config).sqs, &config.hints_queue_url, text).await;
     }
 
     async fn wait_until_ready(&mut self) {
