@@ -20,7 +20,6 @@ const BY_REGISTERED_ID: &[(&str, Id)] = &[
     ("mercadopago", Id::Transaction),
     ("midtrans", Id::Order),
     ("mollie", Id::Transaction),
-    ("phonepe_v2", Id::Order),
     ("revolut", Id::Transaction),
     ("xendit", Id::Transaction),
 ];
