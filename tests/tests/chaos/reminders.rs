@@ -95,8 +95,8 @@ async fn m11_a_payment_of_which_nothing_is_heard_is_asked_about_until_it_is_paid
 
 fn queue_in(data: &Path) -> Connection {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let file = Connection::open_with_flags(data.join("queue.sqlite"), flags).unwrap();
-    file.busy_timeout(wait::PATIENCE).unwrap();
+    let file = Connection::open_with_flags(data.join("queue.sqlite"), flags).expect("there is a queue");
+    file.busy_timeout(wait::PATIENCE).expect("it can wait");
     file
 }
 
@@ -104,21 +104,22 @@ fn queue_in(data: &Path) -> Connection {
 fn held_back_in(data: &Path) -> u32 {
     let query = "SELECT count(*) FROM messages
         WHERE queue = 'hints' AND receive_count = 0 AND visible_at_ms > sent_at_ms";
-    queue_in(data).query_row(query, [], |row| row.get(0)).unwrap()
+    queue_in(data).query_row(query, [], |row| row.get(0)).expect("it can be counted")
 }
 
 /// The reminders in the file of the queue.
 fn reminders_in(data: &Path) -> Vec<Value> {
     let file = queue_in(data);
-    let mut select = file.prepare("SELECT body FROM messages WHERE queue = 'hints'").unwrap();
-    let bodies = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
-    let bodies = bodies.map(|body| serde_json::from_str::<Value>(&body.unwrap()).unwrap());
+    let mut select = file.prepare("SELECT body FROM messages WHERE queue = 'hints'").expect("it is SQL");
+    let bodies = select.query_map([], |row| row.get::<_, String>(0)).expect("it can be read");
+    let bodies =
+        bodies.map(|body| serde_json::from_str::<Value>(&body.expect("it is a text")).expect("it is JSON"));
     bodies.filter(|body| body["kind"] == "reminder").collect()
 }
 
 /// How long after their registration they are due.
 fn due_minutes(reminders: &[Value]) -> Vec<i64> {
-    let seconds = |reminder: &Value, name: &str| reminder[name].as_i64().unwrap();
+    let seconds = |reminder: &Value, name: &str| reminder[name].as_i64().expect("it is a time");
     reminders
         .iter()
         .map(|reminder| (seconds(reminder, "due_at") - seconds(reminder, "registered_at")) / 60)
