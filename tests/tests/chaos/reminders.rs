@@ -79,7 +79,7 @@ async fn m11_a_payment_of_which_nothing_is_heard_is_asked_about_until_it_is_paid
     drop(machine);
     machine = Machine::start(folder.path(), &clock).await;
     wait::until("the reminder to be held back", async || held_back_in(&file), |count| *count == 1).await;
-    assert_eq!(reminders().await, [10]);
+    wait::until("it to be there once", reminders, |minutes| minutes == &[10]).await;
     machine.api.put_answers(&answers).await;
     let listener = Listener::connect(&machine.api, USER).await;
     clock.0.advance_ms(5 * MINUTE_MS);
