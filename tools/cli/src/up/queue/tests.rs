@@ -172,7 +172,7 @@ async fn m11_a_delayed_message_is_held_back_until_its_time_or_a_restart() {
     };
     let texts = |received: Vec<super::Received>| received.into_iter().map(|it| it.body).collect::<Vec<_>>();
     let again = texts(receive().await.unwrap());
-    assert_eq!(again, ["soon", "late"], "what comes early is held back again by who takes it");
+    assert_eq!(again, ["late", "soon"], "what comes early is held back again by who takes it");
 }
 
 #[tokio::test]
