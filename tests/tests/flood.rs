@@ -54,7 +54,7 @@ impl Flood {
                 0 => &self.oversize,
                 _ => &self.texts[number % self.texts.len()],
             };
-            let source = if number % LOUD_EVERY == 0 { 0 } else { number % STRANGERS };
+            let source = if number.is_multiple_of(LOUD_EVERY) { 0 } else { number % STRANGERS };
             let text = from_source(text, &stranger(source));
             let reply = connection.exchange(&text).await.unwrap();
             *statuses.entry(reply.status).or_default() += 1;
