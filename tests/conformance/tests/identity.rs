@@ -71,6 +71,7 @@ fn f2_only_the_readers_of_the_queues_believe_a_message() {
             "functions/apply/src/reading.rs",
             "functions/reconcile/src/handler.rs",
             "shared/src/callback/verified.rs",
+            "shared/src/ports/queued_hint.rs",
             "tools/cli/src/redrive/letters.rs"
         ]
     );

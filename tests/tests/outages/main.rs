@@ -250,7 +250,7 @@ async fn s6_a_change_that_cannot_be_read_is_set_aside_at_once_and_the_others_are
     assert_eq!(world.notify(&changes).await, [""; 0]);
     assert_eq!(world.told().await, captured(&["A2"]));
     let expected = json!({
-        "key": "order#acme#order#A1", "sequence_number": sequence_number,
+        "letter": {"key": "order#acme#order#A1", "sequence_number": sequence_number},
         "reason": "failed for good: the stored order cannot be read",
     });
     assert_eq!(world.notify_dead_letters().await, [expected]);

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_lambda_events::dynamodb::EventRecord;
+use aws_sdk_sqs::types::Message;
 use paybell_cli::up::embedded::Embedded;
 use paybell_shared::aws::{Adapters, Clients};
 use paybell_shared::callback::{Credentials, KeySet};
 use paybell_shared::config::Config;
 use paybell_shared::domain::{Currency, Expectation, Money, Notification, Order, Plan, Subject, SubjectKind};
+use paybell_shared::ports::dead_letters::REASON_ATTRIBUTE;
 use paybell_shared::ports::fold::perform;
 use paybell_shared::ports::memory::ManualClock;
 use paybell_shared::ports::{Clock as _, SystemRandom};
@@ -142,21 +144,30 @@ impl World {
 
     /// What is in the dead-letter queue of callbacks.
     pub async fn dead_letters(&self) -> Vec<String> {
-        self.bodies(&self.config.callbacks_dead_letters_url).await
+        let letters = self.messages(&self.config.callbacks_dead_letters_url).await;
+        letters.into_iter().map(|(body, _)| body).collect()
     }
 
-    /// What is in the dead-letter queue of notifications.
+    /// What is in the dead-letter queue of notifications, each letter with its reason.
     pub async fn notify_dead_letters(&self) -> Vec<Value> {
-        let bodies = self.bodies(&self.config.notify_dead_letters_url).await;
-        bodies.iter().map(|body| serde_json::from_str(body).expect("dead letters are JSON")).collect()
+        let letters = self.messages(&self.config.notify_dead_letters_url).await.into_iter();
+        let read = |body: String| serde_json::from_str::<Value>(&body).expect("dead letters are JSON");
+        letters.map(|(body, reason)| json!({ "letter": read(body), "reason": reason })).collect()
     }
 
-    /// What a queue holds, received without being hidden.
-    async fn bodies(&self, url: &str) -> Vec<String> {
+    /// What a queue holds, received without being hidden: bodies, and the reason beside each.
+    async fn messages(&self, url: &str) -> Vec<(String, Option<String>)> {
         let receive = self.sqs.receive_message().queue_url(url).max_number_of_messages(10);
-        let received = receive.visibility_timeout(0).send().await.expect("the queue answers");
-        let messages = received.messages.unwrap_or_default().into_iter();
-        messages.map(|message| message.body.expect("messages have bodies")).collect()
+        let receive = receive.visibility_timeout(0).message_attribute_names("All");
+        let received = receive.send().await.expect("the queue answers").messages.unwrap_or_default();
+        let reason = |message: &Message| {
+            let attribute = message.message_attributes.as_ref()?.get(REASON_ATTRIBUTE)?;
+            attribute.string_value.clone()
+        };
+        received
+            .into_iter()
+            .map(|message| (message.body.clone().expect("messages have bodies"), reason(&message)))
+            .collect()
     }
 
     /// Registers an order, past the proxy.
