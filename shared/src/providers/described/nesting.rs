@@ -42,3 +42,30 @@ pub(super) fn require_shallow(text: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_nests_so_deep_and_no_deeper() {
+        let brackets = |levels: usize| format!("a = {}", "[".repeat(levels));
+        let dots = |levels: usize| format!("a{}", ".a".repeat(levels));
+        let both = |levels: usize| format!("a.b.c = {}", "{a.b = [".repeat(levels));
+        for (text, is_shallow) in [
+            (brackets(DEPTH_MAX), true),
+            (brackets(DEPTH_MAX + 1), false),
+            (dots(DEPTH_MAX), true),
+            (dots(DEPTH_MAX + 1), false),
+            (both(32), true),
+            (both(33), false),
+            ("a.b.c = 1\n".repeat(DEPTH_MAX), true),
+            (format!("a = [{}]", "1.5, ".repeat(2 * DEPTH_MAX)), true),
+            (format!("a = [{}]", "[1.5], ".repeat(2 * DEPTH_MAX)), true),
+            // Inside of brackets a key may go on behind the end of a line.
+            (format!("a = [{}", "\n.a".repeat(DEPTH_MAX)), false),
+        ] {
+            assert_eq!(require_shallow(&text).is_ok(), is_shallow, "{text:.40}");
+        }
+    }
+}
