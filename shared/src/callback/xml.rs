@@ -115,6 +115,9 @@ fn parse(document: &[u8]) -> Option<Xml> {
     read(document.root_element(), 1)
 }
 
+/// Most bytes of a reference by number behind its `&#`, the end included: `x10FFFF;` with some zeros more.
+const REFERENCE_BYTES_MAX: usize = 16;
+
 /// Whether there are elements, texts and CDATA only, and no tag is too long: asked before the parser is, because the time
 /// that it takes grows with the square of a tag.
 fn has_plain_tags(document: &[u8]) -> bool {
@@ -124,6 +127,9 @@ fn has_plain_tags(document: &[u8]) -> bool {
         false => declaration,
     };
     while let Some(at) = rest.iter().position(|byte| *byte == b'<') {
+        if !names_characters(&rest[..at]) {
+            return false;
+        }
         rest = &rest[at..];
         rest = if rest.starts_with(b"<![CDATA[") {
             behind(rest, b"]]>").unwrap_or_default()
@@ -137,6 +143,22 @@ fn has_plain_tags(document: &[u8]) -> bool {
         };
     }
     true
+}
+
+/// Whether the references by number in a text name characters. The parser reads one that does not, such as a half of a
+/// surrogate pair, as a replacement character; others refuse it.
+fn names_characters(text: &[u8]) -> bool {
+    let is_character = |reference: &[u8]| {
+        let end = reference.iter().position(|byte| *byte == b';').unwrap_or_default();
+        let number = std::str::from_utf8(&reference[..end]).unwrap_or_default();
+        let number = match number.strip_prefix('x') {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => number.parse(),
+        };
+        number.ok().and_then(char::from_u32).is_some()
+    };
+    let mut references = text.windows(2).enumerate().filter(|(_, window)| *window == b"&#");
+    references.all(|(at, _)| is_character(&text[at + 2..text.len().min(at + 2 + REFERENCE_BYTES_MAX)]))
 }
 
 /// What stands behind the first `end`.
@@ -222,6 +244,8 @@ mod tests {
         assert!(Xml::parse(many(NODES_MAX - 3).as_bytes()).is_ok());
         let tagged = |bytes: usize| format!("<xml><a b=\"{}\"/></xml>", ">".repeat(bytes - 9));
         assert!(Xml::parse(tagged(TAG_BYTES_MAX).as_bytes()).is_ok());
+        let named = Xml::parse(b"<xml><a>&#49;&#x4f60;&#x0010FFFF;<![CDATA[&#xd800;]]></a></xml>").unwrap();
+        assert_eq!(named.text("/xml/a"), Some("1\u{4f60}\u{10ffff}&#xd800;"));
         let attributes: String = (0..40_000).map(|number| format!(" b{number}=''")).collect();
         for bad in [
             deep(DEPTH_MAX + 1),
@@ -237,6 +261,10 @@ mod tests {
             "<xml><a>1<!-- -->0</a></xml>".to_owned(),
             "<!-- --><xml><a>1</a></xml>".to_owned(),
             "<xml><a>1</a><?p i?></xml>".to_owned(),
+            "<xml><a>&#xdf60;</a></xml>".to_owned(),
+            "<xml><a>&#55296;</a></xml>".to_owned(),
+            "<xml><a>&#x110000;</a></xml>".to_owned(),
+            "<xml><a>&#</a></xml>".to_owned(),
             "<xml>1<a>1</a></xml>".to_owned(),
             "<xml xmlns=\"u\"><a>1</a></xml>".to_owned(),
             "<xml xmlns:n=\"u\"><n:a>1</n:a></xml>".to_owned(),
